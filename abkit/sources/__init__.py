@@ -1,0 +1,1 @@
+"""Where samples come from: a file each, behind the protocol of `base`."""
