@@ -4,7 +4,7 @@
 
     AbkitError                    exit code
     ├── InputError                2   what the user wrote is wrong
-    │   ├── SpecError                 the experiment file: a list of problems, each with file, line, field, value, remedy
+    │   ├── SpecError                 the experiment file: all problems, each with file, line, field, value
     │   ├── QueryError                a metric that is not in the catalogue, a query file that is malformed
     │   └── RoutingError              what a mesh can't do
     ├── SourceError               3   a source can't be reached or answers nonsense

@@ -35,7 +35,7 @@ class Analysis(Model):
     looks: Looks = Looks.ALWAYS_VALID
     """When the result may be read."""
     mde: Annotated[float, Field(gt=0, le=10)] = 0.05
-    """Smallest relative effect worth finding; the confidence sequence is narrowest where a fixed test has 80 % power for it."""
+    """Smallest relative effect worth finding; the confidence sequence is tuned to it."""
 
     @model_validator(mode="after")
     def _order(self) -> Self:

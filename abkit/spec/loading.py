@@ -77,7 +77,7 @@ def loads(text: str, file: str = "<text>") -> Experiment:
         return Experiment.model_validate(document)
     except ValidationError as error:
         problems = sorted(
-            (_problem(detail, file, lines, document) for detail in error.errors(include_url=False)),
+            (_problem(detail, file, lines) for detail in error.errors(include_url=False)),
             key=lambda problem: (problem.line or 0, problem.field),
         )
         raise SpecError(list(dict.fromkeys(problems))) from None
@@ -146,7 +146,7 @@ def _walk(root: yaml.Node, file: str) -> Iterator[tuple[tuple[str | int, ...], i
             pending.extend(((*path, index), child) for index, child in enumerate(node.value))
 
 
-def _problem(detail: ErrorDetails, file: str, lines: dict[tuple[str | int, ...], int], document: Any) -> Problem:
+def _problem(detail: ErrorDetails, file: str, lines: dict[tuple[str | int, ...], int]) -> Problem:
     # Keys of mappings appear as ('header', 'X-Id', '[key]'); an inline metric's fields lie under 'definition'.
     where = tuple(part for part in detail["loc"] if part not in {"[key]", "definition"})
     value: str | None = _shown(detail["input"])

@@ -111,7 +111,7 @@ class MetricDefinition(Model):
                 msg = f"kind '{self.kind}' has no {role}; it needs {' and '.join(wanted)}"
                 raise ValueError(msg)
             if not given and role in wanted:
-                msg = f"kind '{self.kind}' needs a {role}: a selector such as ab_clicks_total{{ab_experiment=\"$experiment\"}}"
+                msg = f"kind '{self.kind}' needs a {role}: a selector such as ab_clicks_total{{…}}"
                 raise ValueError(msg)
         if (self.quantile is not None) != (self.kind is Kind.QUANTILE):
             msg = "kind 'quantile' needs quantile: 0.99 or another number between 0 and 1; other kinds have none"

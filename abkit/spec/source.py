@@ -1,4 +1,4 @@
-"""Where samples come from. Secrets are named by environment variable or file, never written into the experiment file."""
+"""Where samples come from. Secrets are named by environment variable or file, never written into the file."""
 
 from __future__ import annotations
 
