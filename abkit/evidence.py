@@ -168,9 +168,23 @@ class MetricResult(_Model):
     @property
     def better(self) -> bool | None:
         """Whether the estimate points the good way; None where there is none, or no direction."""
-        if self.lift is None or self.direction is Direction.NONE or self.lift == 0:
+        move = self.effect if self.lift is None else self.lift
+        if move is None or self.direction is Direction.NONE or move == 0:
             return None
-        return (self.lift > 0) == (self.direction is Direction.INCREASE)
+        return (move > 0) == (self.direction is Direction.INCREASE)
+
+    def certain(self, alpha: float) -> bool | None:
+        """True where the treatment is better, False where it is worse, each with certainty; None where undecided.
+
+        Args:
+            alpha: Error rate that `p_adjusted` must not exceed.
+        """
+        return self.better if self.p_adjusted is not None and self.p_adjusted <= alpha else None
+
+    @property
+    def within_margin(self) -> bool:
+        """Whether the harm is shown to be smaller than the margin: non-inferior."""
+        return self.harm_bound is not None and self.margin is not None and self.harm_bound < self.margin
 
 
 class LimitResult(_Model):

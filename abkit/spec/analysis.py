@@ -85,6 +85,8 @@ class Canary(Model):
     """How often the scheduled job looks."""
     bake: Duration = timedelta(minutes=10)
     """How long a stage must run without harm before it counts as healthy."""
+    minimum_requests: Annotated[int, Field(strict=True, ge=1)] = 50
+    """Requests that a stage must have seen before it counts as healthy."""
     limits: dict[DnsLabel, Limit] = Field(default_factory=lambda: dict(DEFAULT_LIMITS))
     """Metric → absolute limits. Naming one metric leaves the defaults of the others; `defaults: false` drops them."""
     defaults: bool = True
