@@ -1,0 +1,182 @@
+"""The canary's verdict: absolute limits, then the comparison with the control now, then the bake time.
+
+The rules, the first that holds wins:
+
+1. the canary has no data, or its traffic stopped → `no-data`, unless what is there is certainly beyond a rollback limit;
+2. data that can't be trusted → `invalid`;
+3. canary and control both certainly beyond the same limit → `pause`: an incident, not the canary's doing;
+4. the canary certainly beyond a rollback limit → `rollback`; beyond a pause limit → `pause`;
+5. a metric that a limit names has no data → `no-data`: missing is never a pass;
+6. the canary certainly worse than the control → `pause` (or `rollback`: `canary.on-harm`);
+7. the stage has baked without harm, or every guardrail is shown to be within its margin → `continue`, and on the last
+   stage `promote`; until then `pause`.
+
+"Certainly" is always-valid: the job may look every minute. The error rate is split over limits and stages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from abkit.evidence import LimitResult, MetricResult, Reason, Stage, StatusCode, Usage, Verdict
+from abkit.spec import Experiment, OnHarm
+
+__all__ = ["StageData", "judge"]
+
+
+@dataclass(frozen=True, slots=True)
+class StageData:
+    """How much this stage has seen.
+
+    Attributes:
+        stage: Where the canary stands.
+        last_seen: Variant → newest moment with traffic in this stage; absent where there was none.
+        requests: Variant → requests in this stage, by the first limit's denominator.
+        stale_after: A variant whose traffic is older than this has stopped.
+        as_of: The newest moment that the results include.
+    """
+
+    stage: Stage
+    last_seen: dict[str, datetime]
+    requests: dict[str, float]
+    stale_after: timedelta
+    as_of: datetime
+
+
+def judge(
+    experiment: Experiment,
+    limits: Sequence[LimitResult],
+    metrics: Sequence[MetricResult],
+    data: StageData,
+    invalid: Sequence[Reason],
+) -> tuple[Verdict, tuple[Reason, ...]]:
+    """Decide a canary's stage.
+
+    Args:
+        experiment: The experiment file; its `canary` block rules.
+        limits: Every limit on every variant.
+        metrics: Comparisons with the control, in this stage.
+        data: How much this stage has seen.
+        invalid: Reasons why the data can't be trusted.
+
+    Returns:
+        The verdict and its reasons, the rule that fired first.
+    """
+    canary = experiment.canary
+    if canary is None:
+        msg = "an experiment of strategy ab has no canary to judge"
+        raise ValueError(msg)
+    (treatment,) = experiment.treatments
+    mine = [limit for limit in limits if limit.variant == treatment]
+    theirs = {(limit.metric, limit.level) for limit in limits if limit.variant == experiment.control and limit.beyond}
+    alone = [limit for limit in mine if limit.beyond and (limit.metric, limit.level) not in theirs]
+    rollback = [_beyond(limit) for limit in alone if limit.level == "rollback"]
+
+    if gone := _no_traffic(experiment, treatment, data):
+        return (Verdict.ROLLBACK, (*rollback, *gone)) if rollback else (Verdict.NO_DATA, gone)
+    if invalid:
+        return Verdict.INVALID, tuple(invalid)
+    if rollback:
+        return Verdict.ROLLBACK, tuple(rollback)
+    if both := [limit for limit in mine if limit.beyond and (limit.metric, limit.level) in theirs]:
+        incident = Reason(
+            code="incident", message="Both versions are beyond a limit: an incident, not the canary's doing."
+        )
+        return Verdict.PAUSE, (incident, *(_beyond(limit) for limit in both))
+    if pause := [_beyond(limit) for limit in alone]:
+        return Verdict.PAUSE, tuple(pause)
+    if unjudged := [limit for limit in mine if limit.status.code is not StatusCode.OK]:
+        return Verdict.NO_DATA, tuple(
+            Reason(code="limit-unjudged", message=f"{limit.metric} of {treatment} can't be judged: {limit.status}.")
+            for limit in {limit.metric: limit for limit in unjudged}.values()
+        )
+    alpha = 1 - experiment.analysis.confidence
+    if worse := [result for result in metrics if _worse(result, alpha)]:
+        verdict = Verdict.ROLLBACK if canary.on_harm is OnHarm.ROLLBACK else Verdict.PAUSE
+        return verdict, tuple(
+            Reason(
+                code="worse-than-control",
+                message=f"{r.metric} of {treatment} is certainly worse than the control's: "
+                f"{_number(r.value)} against {_number(r.baseline)}.",
+            )
+            for r in worse
+        )
+    return _healthy(experiment, metrics, data)
+
+
+def _healthy(
+    experiment: Experiment, metrics: Sequence[MetricResult], data: StageData
+) -> tuple[Verdict, tuple[Reason, ...]]:
+    canary = experiment.canary
+    if canary is None:  # pragma: no cover - judge has checked
+        raise AssertionError
+    (treatment,) = experiment.treatments
+    stage = data.stage
+    name = f"stage {stage.step} of {len(stage.steps)}" if stage.step is not None else "this split"
+    place = f"{name} ({stage.share:.0%} of the traffic)"
+    if (seen := data.requests.get(treatment, 0.0)) < canary.minimum_requests:
+        message = f"Only {seen:,.0f} requests in {place}; {canary.minimum_requests:,} are needed before it counts."
+        return Verdict.PAUSE, (Reason(code="too-few", message=message),)
+    guardrails = [result for result in metrics if result.role is Usage.GUARDRAIL]
+    within = [r for r in guardrails if r.harm_bound is not None and r.margin is not None and r.harm_bound < r.margin]
+    age = timedelta(0) if stage.since is None else data.as_of - stage.since
+    if age < canary.bake and not (guardrails and len(within) == len(guardrails)):
+        message = f"No harm so far in {place}, which has run {_length(age)} of its {_length(canary.bake)} bake time."
+        return Verdict.PAUSE, (Reason(code="baking", message=message),)
+    last = stage.share * 100 >= canary.steps[-1] - 1e-9
+    done = "the last stage is healthy" if last else "this stage is healthy"
+    why = f"{treatment} ran {_length(age)} in {place} within all limits and no worse than the control: {done}."
+    reasons = [Reason(code="healthy", message=why)]
+    reasons.extend(
+        Reason(
+            code="guardrail-within",
+            message=f"{r.metric}: at most {max(r.harm_bound or 0, 0):.1%} worse, within {r.margin:.0%}.",
+        )
+        for r in within
+    )
+    return (Verdict.PROMOTE if last else Verdict.CONTINUE), tuple(reasons)
+
+
+def _no_traffic(experiment: Experiment, treatment: str, data: StageData) -> tuple[Reason, ...]:
+    reasons = []
+    for name in (treatment, experiment.control):
+        if name == experiment.control and data.stage.share >= 1:
+            continue  # a full switch leaves the control without traffic, rightly
+        version = experiment.variants[name].version
+        seen = data.last_seen.get(name)
+        if seen is None:
+            message = (
+                f"There is no data from {name} (version {version}) in this stage: no data is no pass and no failure."
+            )
+            reasons.append(Reason(code="variant-missing", message=message))
+        elif data.as_of - seen > data.stale_after:
+            message = f"The traffic of {name} (version {version}) stopped at {seen:%Y-%m-%d %H:%M} UTC."
+            reasons.append(Reason(code="traffic-stopped", message=message))
+    return tuple(reasons)
+
+
+def _worse(result: MetricResult, alpha: float) -> bool:
+    return result.better is False and result.p_adjusted is not None and result.p_adjusted <= alpha
+
+
+def _beyond(limit: LimitResult) -> Reason:
+    unit = f" {limit.unit}" if limit.unit else ""
+    message = (
+        f"{limit.metric} of {limit.variant} is {_number(limit.value)}{unit}, "
+        f"certainly beyond the {limit.level} limit of {limit.limit:g}{unit}."
+    )
+    return Reason(code=f"beyond-{limit.level}", message=message)
+
+
+def _number(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.4g}"
+
+
+def _length(span: timedelta) -> str:
+    seconds = round(span.total_seconds())
+    for size, name in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {name}"
+    return f"{seconds} s"
