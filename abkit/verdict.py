@@ -23,7 +23,7 @@ from datetime import datetime
 from abkit.evidence import Health, MetricResult, Reason, Severity, StatusCode, Usage, Verdict
 from abkit.spec import Direction, Experiment, Looks
 
-__all__ = ["Decision", "decide_ab", "harms", "health_reasons"]
+__all__ = ["Decision", "decide_ab", "health_reasons"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +94,6 @@ def decide_ab(
     return Decision(Verdict.KEEP_RUNNING, open_reasons)
 
 
-def harms(result: MetricResult, alpha: float) -> bool:
-    """Whether a treatment is worse on a metric, with confidence."""
-    return result.better is False and result.p_adjusted is not None and result.p_adjusted <= alpha
-
-
 def health_reasons(health: Health) -> tuple[Reason, ...]:
     """Reasons for `invalid`; empty where the data may be believed."""
     reasons = []
@@ -130,23 +125,23 @@ class _Side:
         gain = 0.0
         for result in results:
             if result.role is Usage.PRIMARY:
-                if harms(result, alpha):
+                if result.certain(alpha) is False:
                     against.append(Reason(code="primary-worse", message=f"{_lift(result)}: worse than the control."))
-                elif result.p_adjusted is not None and result.p_adjusted <= alpha and result.better:
+                elif result.certain(alpha):
                     better, gain = True, max(gain, abs(result.lift or 0.0))
                     support.append(Reason(code="primary-better", message=f"{_lift(result)}: better than the control."))
                 else:
                     undecided.append(_not_decided(result))
             elif result.role is Usage.GUARDRAIL:
-                if result.harm_bound is not None and result.margin is not None and result.harm_bound < result.margin:
+                if result.within_margin:
                     support.append(
                         Reason(
                             code="guardrail-within",
-                            message=f"{result.metric} of {result.variant} is at most {max(result.harm_bound, 0):.1%} "
+                            message=f"{result.metric} of {result.variant} is at most {max(result.harm_bound or 0, 0):.1%} "
                             f"worse, within the margin of {result.margin:.0%}.",
                         )
                     )
-                elif harms(result, alpha):
+                elif result.certain(alpha) is False:
                     against.append(
                         Reason(code="guardrail-harmed", message=f"{_lift(result)}: the guardrail is harmed.")
                     )

@@ -2,7 +2,7 @@
 
 The rules, the first that holds wins:
 
-1. the canary has no data, or its traffic stopped → `no-data`, unless what is there is certainly beyond a rollback limit;
+1. the canary has no data, or its traffic stopped → `no-data`, unless it is certainly beyond a rollback limit;
 2. data that can't be trusted → `invalid`;
 3. canary and control both certainly beyond the same limit → `pause`: an incident, not the canary's doing;
 4. the canary certainly beyond a rollback limit → `rollback`; beyond a pause limit → `pause`;
@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from abkit.evidence import LimitResult, MetricResult, Reason, Stage, StatusCode, Usage, Verdict
-from abkit.spec import Experiment, OnHarm
+from abkit.spec import Canary, Experiment, OnHarm
 
 __all__ = ["StageData", "judge"]
 
@@ -93,7 +93,7 @@ def judge(
             for limit in {limit.metric: limit for limit in unjudged}.values()
         )
     alpha = 1 - experiment.analysis.confidence
-    if worse := [result for result in metrics if _worse(result, alpha)]:
+    if worse := [result for result in metrics if result.certain(alpha) is False]:
         verdict = Verdict.ROLLBACK if canary.on_harm is OnHarm.ROLLBACK else Verdict.PAUSE
         return verdict, tuple(
             Reason(
@@ -103,16 +103,12 @@ def judge(
             )
             for r in worse
         )
-    return _healthy(experiment, metrics, data)
+    return _healthy(canary, treatment, metrics, data)
 
 
 def _healthy(
-    experiment: Experiment, metrics: Sequence[MetricResult], data: StageData
+    canary: Canary, treatment: str, metrics: Sequence[MetricResult], data: StageData
 ) -> tuple[Verdict, tuple[Reason, ...]]:
-    canary = experiment.canary
-    if canary is None:  # pragma: no cover - judge has checked
-        raise AssertionError
-    (treatment,) = experiment.treatments
     stage = data.stage
     name = f"stage {stage.step} of {len(stage.steps)}" if stage.step is not None else "this split"
     place = f"{name} ({stage.share:.0%} of the traffic)"
@@ -120,7 +116,7 @@ def _healthy(
         message = f"Only {seen:,.0f} requests in {place}; {canary.minimum_requests:,} are needed before it counts."
         return Verdict.PAUSE, (Reason(code="too-few", message=message),)
     guardrails = [result for result in metrics if result.role is Usage.GUARDRAIL]
-    within = [r for r in guardrails if r.harm_bound is not None and r.margin is not None and r.harm_bound < r.margin]
+    within = [r for r in guardrails if r.within_margin]
     age = timedelta(0) if stage.since is None else data.as_of - stage.since
     if age < canary.bake and not (guardrails and len(within) == len(guardrails)):
         message = f"No harm so far in {place}, which has run {_length(age)} of its {_length(canary.bake)} bake time."
@@ -155,10 +151,6 @@ def _no_traffic(experiment: Experiment, treatment: str, data: StageData) -> tupl
             message = f"The traffic of {name} (version {version}) stopped at {seen:%Y-%m-%d %H:%M} UTC."
             reasons.append(Reason(code="traffic-stopped", message=message))
     return tuple(reasons)
-
-
-def _worse(result: MetricResult, alpha: float) -> bool:
-    return result.better is False and result.p_adjusted is not None and result.p_adjusted <= alpha
 
 
 def _beyond(limit: LimitResult) -> Reason:
