@@ -121,32 +121,20 @@ class _Side:
     @classmethod
     def judge(cls, results: Sequence[MetricResult], alpha: float) -> _Side:
         support, against, undecided = [], [], []
-        better = False
         gain = 0.0
         for result in results:
-            if result.role is Usage.PRIMARY:
-                if result.certain(alpha) is False:
-                    against.append(Reason(code="primary-worse", message=f"{_lift(result)}: worse than the control."))
-                elif result.certain(alpha):
-                    better, gain = True, max(gain, abs(result.lift or 0.0))
-                    support.append(Reason(code="primary-better", message=f"{_lift(result)}: better than the control."))
-                else:
-                    undecided.append(_not_decided(result))
-            elif result.role is Usage.GUARDRAIL:
-                if result.within_margin:
-                    support.append(
-                        Reason(
-                            code="guardrail-within",
-                            message=f"{result.metric} of {result.variant} is at most {max(result.harm_bound or 0, 0):.1%} "
-                            f"worse, within the margin of {result.margin:.0%}.",
-                        )
-                    )
-                elif result.certain(alpha) is False:
-                    against.append(
-                        Reason(code="guardrail-harmed", message=f"{_lift(result)}: the guardrail is harmed.")
-                    )
-                else:
-                    undecided.append(_guardrail_open(result))
+            if result.role not in {Usage.PRIMARY, Usage.GUARDRAIL}:
+                continue
+            primary = result.role is Usage.PRIMARY
+            good = result.certain(alpha) is True if primary else result.within_margin
+            if good:
+                support.append(_for(result))
+                gain = max(gain, abs(result.lift or 0.0)) if primary else gain
+            elif result.certain(alpha) is False:
+                against.append(_against(result))
+            else:
+                undecided.append(_primary_open(result) if primary else _guardrail_open(result))
+        better = any(reason.code == "primary-better" for reason in support)
         guardrails_open = any(reason.code == "guardrail-open" for reason in undecided)
         return cls(
             gain=gain,
@@ -156,6 +144,20 @@ class _Side:
             against=tuple(against),
             open=tuple(undecided),
         )
+
+
+def _for(result: MetricResult) -> Reason:
+    if result.role is Usage.PRIMARY:
+        return Reason(code="primary-better", message=f"{_lift(result)}: better than the control.")
+    bound, margin = max(result.harm_bound or 0.0, 0.0), result.margin or 0.0
+    message = f"{result.metric} of {result.variant} is at most {bound:.1%} worse, within the margin of {margin:.0%}."
+    return Reason(code="guardrail-within", message=message)
+
+
+def _against(result: MetricResult) -> Reason:
+    if result.role is Usage.PRIMARY:
+        return Reason(code="primary-worse", message=f"{_lift(result)}: worse than the control.")
+    return Reason(code="guardrail-harmed", message=f"{_lift(result)}: the guardrail is harmed.")
 
 
 def _ship_reasons(best: str, winners: dict[str, _Side], sides: dict[str, _Side]) -> tuple[Reason, ...]:
@@ -203,7 +205,7 @@ def _waits_for_end(experiment: Experiment) -> Reason:
     return Reason(code="planned-end", message=message)
 
 
-def _not_decided(result: MetricResult) -> Reason:
+def _primary_open(result: MetricResult) -> Reason:
     if result.status.code is not StatusCode.OK:
         return Reason(code="primary-open", message=f"{result.metric} of {result.variant}: {result.status}.")
     return Reason(code="primary-open", message=f"{_lift(result)}: the difference may still be chance.")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -22,6 +22,7 @@ __all__ = ["find_specs", "load", "loads"]
 _MAX_BYTES = 1_000_000
 _MAX_NODES = 50_000
 _CLEAR = re.compile(r"@(?P<field>[^@]*)@(?P<value>[^@]*)@(?P<message>.*)", re.DOTALL)
+_CREDENTIALS = re.compile(r"//[^/\s]*@")
 _PATTERNS = {
     "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$": "should be lower-case letters, digits and '-', at most 63, such as buy-now",
     "^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$": "should be letters, digits, '-', '_' and '.', at most 63",
@@ -102,7 +103,10 @@ def find_specs(folder: Path | str) -> list[Path]:
 
 def _parse(text: str, file: str) -> tuple[Any, dict[tuple[str | int, ...], int]]:
     """The document, and the line of each path in it."""
-    loader = yaml.SafeLoader(text)
+    try:
+        loader = yaml.SafeLoader(text)
+    except yaml.YAMLError as error:
+        raise SpecError([Problem(file, None, "", None, f"is not YAML: {str(error).splitlines()[0]}")]) from None
     try:
         node = loader.get_single_node()
         if node is None:
@@ -129,7 +133,8 @@ def _walk(root: yaml.Node, file: str) -> Iterator[tuple[tuple[str | int, ...], i
         seen += 1
         if seen > _MAX_NODES:  # aliases of aliases grow without bound
             raise SpecError([Problem(file, None, "", None, "has more than 50,000 values: too many aliases?")])
-        yield path, node.start_mark.line + 1
+        if not path or isinstance(path[-1], int):  # a mapping's values are placed by their keys
+            yield path, node.start_mark.line + 1
         if isinstance(node, yaml.MappingNode):
             keys: set[str] = set()
             for key, value in node.value:
@@ -170,6 +175,8 @@ def _words(detail: ErrorDetails, where: tuple[str | int, ...]) -> str:
     match kind:
         case "extra_forbidden":
             return f"no such field; {did_you_mean(str(where[-1]), _fields_at(detail['loc'][:-1]))}"
+        case "too_short":
+            return f"needs at least {context['min_length']}, has {context['actual_length']}"
         case "missing":
             return "is missing: give it"
         case "value_error":
@@ -190,10 +197,14 @@ def _words(detail: ErrorDetails, where: tuple[str | int, ...]) -> str:
 def _fields_at(location: tuple[int | str, ...]) -> list[str]:
     """Names of the fields that the model at a place of the file has."""
     model: Any = Experiment
+    keyed = False  # the next part is a list's index or a mapping's key, not a field
     for part in location:
-        if isinstance(model, type) and issubclass(model, BaseModel):
+        if keyed:
+            keyed = False
+        elif isinstance(model, type) and issubclass(model, BaseModel):
             fields = {field.alias or name: field for name, field in model.model_fields.items()}
-            model = _inner(fields[str(part)].annotation) if part in fields else None
+            annotation = fields[str(part)].annotation if part in fields else None
+            model, keyed = _inner(annotation), get_origin(annotation) in {dict, tuple}
     if isinstance(model, type) and issubclass(model, BaseModel):
         names = [field.alias or name for name, field in model.model_fields.items()]
         return [name for name in names if name != "definition"]
@@ -210,7 +221,7 @@ def _inner(annotation: Any) -> Any:
 def _shown(value: Any) -> str:
     if isinstance(value, (dict, list, tuple, BaseModel)):
         return f"{len(value)} entries" if isinstance(value, (dict, list, tuple)) else "a mapping"
-    text = repr(value) if isinstance(value, str) else str(value)
+    text = repr(_CREDENTIALS.sub("//…@", value)) if isinstance(value, str) else str(value)
     return text if len(text) <= 80 else text[:77] + "…"
 
 

@@ -96,6 +96,9 @@ class MetricDefinition(Model):
     """PromQL selector of a classic histogram's `_bucket` series."""
     quantile: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Which quantile, for kind `quantile`: 0.99 is P99."""
+    scale: Annotated[float, Field(gt=0)] = 1.0
+    """What turns the counters' own unit into the metric's: 0.001 for Istio's milliseconds. It multiplies the numerator
+    of a mean and the bounds (`le`) of buckets."""
 
     @property
     def roles(self) -> dict[Role, str]:
