@@ -1,0 +1,50 @@
+"""Statistics that hold on Prometheus sums: arrays or sums in, frozen results out; no I/O, no clock, no state.
+
+| question | function |
+|---|---|
+| a ratio metric of users, constant split | `ratios(…, paired=True)` on hash replicates |
+| the same while the split changes | `stratified`: replicates within weight epochs |
+| a technical metric with replicates and instances | `two_way` |
+| a technical metric by instance alone | `ratios` |
+| any other function of totals | `jackknife` |
+| a quantile of histogram buckets | `bucket_quantile`, `quantile_ratios` |
+| may I look now? | `sequential.confidence_sequence` |
+| did each arm get its share of users? | `srm` |
+| several tests at once | `adjust` |
+| independent events | `proportions`: wrong for repeated visits |
+
+Every result says its method, its unit of replication, its assumption in one sentence, and a `status` that is `ok` or
+says why a number is missing. One comparison has Python floats, None where there is no number; many comparisons
+(leading axes) have masked arrays.
+"""
+
+from __future__ import annotations
+
+from abkit.stats import sequential
+from abkit.stats.binomial import proportions
+from abkit.stats.clusters import ClusterSums
+from abkit.stats.comparison import Comparison
+from abkit.stats.leave_one_out import Jackknife, jackknife
+from abkit.stats.multiplicity import adjust
+from abkit.stats.ratio import ratios
+from abkit.stats.sample_ratio import SampleRatio, srm
+from abkit.stats.small_arms import MINIMUM_EFFECTIVE_CLUSTERS, SMALL_ARM
+from abkit.stats.strata import stratified
+from abkit.stats.two_way_clusters import two_way
+
+__all__ = [
+    "MINIMUM_EFFECTIVE_CLUSTERS",
+    "SMALL_ARM",
+    "ClusterSums",
+    "Comparison",
+    "Jackknife",
+    "SampleRatio",
+    "adjust",
+    "jackknife",
+    "proportions",
+    "ratios",
+    "sequential",
+    "srm",
+    "stratified",
+    "two_way",
+]

@@ -1,0 +1,65 @@
+"""Several tests at once: p values adjusted so that the family keeps its error rate."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from abkit.stats.values import numbers
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["ADJUSTMENTS", "adjust"]
+
+ADJUSTMENTS = ("holm", "benjamini-hochberg", "bonferroni")
+"""Holm and Bonferroni keep the chance of any false winner, Benjamini-Hochberg the share of false ones among the
+winners."""
+
+
+def adjust(p_values: ArrayLike, method: str = "holm") -> NDArray[np.float64] | np.ma.MaskedArray[Any, Any]:
+    """Adjusted p values, to be held against α itself.
+
+    Args:
+        p_values: The family on the last axis. None or masked where a test has no p value: it stays so, and doesn't
+            count.
+        method: `holm` (Holm 1979), `benjamini-hochberg` (1995) or `bonferroni`.
+
+    Returns:
+        The same shape: a plain array, or a masked one where p values were missing.
+
+    Raises:
+        ValueError: Unknown method, or a p value outside 0 … 1.
+
+    >>> adjust([0.01, 0.04, 0.03]).round(4).tolist(), adjust([0.01, None, 0.04], "bonferroni").tolist()
+    ([0.03, 0.06, 0.06], [0.02, None, 0.08])
+    """
+    if method not in ADJUSTMENTS:
+        msg = f"method is {method!r}; valid: {', '.join(ADJUSTMENTS)}"
+        raise ValueError(msg)
+    p = numbers(p_values)
+    if p.ndim == 0:
+        msg = "p_values is a single number: give the family on the last axis"
+        raise ValueError(msg)
+    missing = np.isnan(p)
+    if ((p < 0) | (p > 1)).any():
+        msg = f"p_values holds {p[(p < 0) | (p > 1)].flat[0]!r}; a p value lies between 0 and 1"
+        raise ValueError(msg)
+    order = np.argsort(np.where(missing, np.inf, p), axis=-1, kind="stable")
+    ranked = np.take_along_axis(np.where(missing, 1.0, p), order, axis=-1)
+    m = (~missing).sum(-1, keepdims=True).astype(np.float64)
+    rank = np.arange(1, p.shape[-1] + 1, dtype=np.float64)
+    absent = rank > m
+    if method == "bonferroni":
+        scaled = ranked * m
+    elif method == "holm":
+        scaled = np.maximum.accumulate(np.where(absent, 0.0, ranked * np.maximum(m - rank + 1, 1.0)), axis=-1)
+    else:
+        candidates = np.where(absent, 1.0, ranked * m / rank)
+        scaled = np.minimum.accumulate(candidates[..., ::-1], axis=-1)[..., ::-1]
+    adjusted = np.empty_like(p)
+    np.put_along_axis(adjusted, order, np.minimum(scaled, 1.0), axis=-1)
+    if isinstance(p_values, np.ma.MaskedArray) or missing.any():
+        return np.ma.MaskedArray(np.where(missing, np.nan, adjusted), mask=missing, fill_value=np.nan)
+    return adjusted

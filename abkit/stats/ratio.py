@@ -1,0 +1,194 @@
+"""Two arms compared on a ratio of sums, with clusters as units of replication."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from abkit.stats.clusters import ClusterSums, divide, effective_clusters
+from abkit.stats.comparison import Comparison, conclude
+from abkit.stats.small_arms import MINIMUM_EFFECTIVE_CLUSTERS, SMALL_ARM, guarded, inflation, too_few
+from abkit.stats.special import check_alternative, check_confidence
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    Floats = NDArray[np.float64]
+
+__all__ = ["instance_scale", "leave_one_out_variance", "linearised", "ratios", "variance_of_mean"]
+
+
+def ratios(
+    control: ClusterSums,
+    treatment: ClusterSums,
+    confidence: float = 0.95,
+    alternative: str = "two-sided",
+    paired: bool = False,
+    *,
+    cluster: str = "cluster",
+    minimum_effective: float = MINIMUM_EFFECTIVE_CLUSTERS,
+) -> Comparison:
+    """Compare a ratio of sums (a proportion, a conversion, a mean) between two arms.
+
+    The absolute difference is tested on the plain scale, the lift on the log ratio; each has its own p value, the
+    dual of its interval. The small-arm rule of `abkit.stats.small_arms` holds in both modes.
+
+    Apart, u_b = M_b - R·D_b, Var = B/(B-1)·Σu²/(ΣD)² in each arm (the ratio estimator under cluster sampling: Cochran,
+    Sampling Techniques, 3rd ed., ch. 6 and 11), t(B₀ + B₁ - 2). An arm with one cluster borrows the other's variance
+    between clusters. Paired, the same clusters stand in both arms, and one is left out of both at a time (delete-one
+    jackknife: Efron & Stein 1981), t(G - 1).
+
+    Args:
+        control: Sums of the control, (…, cluster).
+        treatment: Sums of the treatment, same leading axes; with `paired` the same clusters in the same order.
+        confidence: Of the intervals.
+        alternative: `two-sided`, `greater` or `less`, about treatment - control.
+        paired: Whether cluster b is the same hash replicate, or day, in both arms.
+        cluster: What a cluster is, for the words of the result: `hash replicate`, `instance`.
+        minimum_effective: Effective clusters, in each arm, below which there is no result.
+
+    Raises:
+        ValueError: Unknown alternative, confidence outside 0 … 1, or arms whose shapes don't fit.
+
+    >>> result = ratios(ClusterSums([50, 40, 60, 50], [500] * 4), ClusterSums([60, 62, 58, 70], [500] * 4))
+    >>> result.control, result.treatment, round(result.effect, 4), result.df, result.status
+    (0.1, 0.125, 0.025, 6.0, 'ok')
+    """
+    check_alternative(alternative)
+    check_confidence(confidence)
+    if control.num.shape[:-1] != treatment.num.shape[:-1]:
+        msg = f"control has shape {control.num.shape} and treatment {treatment.num.shape}: leading axes must be equal"
+        raise ValueError(msg)
+    arms = (control, treatment)
+    B0, B1 = control.clusters, treatment.clusters
+    if paired and B0 != B1:
+        msg = f"paired needs the same clusters in both arms; control has {B0}, treatment {B1}"
+        raise ValueError(msg)
+
+    den = [arm.den.sum(-1) for arm in arms]
+    num = [arm.num.sum(-1) for arm in arms]
+    rate = [divide(n, d) for n, d in zip(num, den, strict=True)]
+    effective = effective_clusters(control.den), effective_clusters(treatment.den)
+    parts = [linearised(arm.num, arm.den) for arm in arms]
+    plain = [variance_of_mean(part) for part in parts]
+    log = [v / np.where(r == 0, np.nan, r) ** 2 for v, r in zip(plain, rate, strict=True)]
+    scale = divide(den[0], den[1])
+    scale = instance_scale(scale, effective, B0, B1)
+    single = (B0 == 1, B1 == 1)
+    empty = (num[0] == 0) & ~np.isnan(rate[0]), (num[1] == 0) & ~np.isnan(rate[1])
+    if single[0] != single[1]:
+        lone = 0 if single[0] else 1
+        for variances in (plain, log):
+            other = variances[1 - lone]
+            variances[lone] = other * scale if lone == 1 else divide(other, scale)
+    after = guarded((plain[0], plain[1]), scale, effective, empty)
+    log_after = guarded((log[0], log[1]), scale, effective, empty)
+
+    refusals: list[tuple[ArrayLike, str]] = []
+    if single[0] and single[1]:
+        refusals.append((True, f"one {cluster} in each arm: nothing shows how much it varies by itself"))
+    for name, alone, e in (("control", single[0], effective[0]), ("treatment", single[1], effective[1])):
+        if not alone:
+            reason = f"too few {cluster}s with data in {name}: fewer than {minimum_effective:g} effective ones"
+            refusals.append((too_few(e, minimum_effective), reason))
+
+    lift_refusals: list[tuple[ArrayLike, str]] = []
+    if paired and B0 > 1:
+        variance, log_variance, undefined = _jackknife(arms)
+        variance = variance * inflation((plain[0], plain[1]), after)
+        log_variance = log_variance * inflation((log[0], log[1]), log_after)
+        lift_refusals.append((undefined, f"all events of an arm lie in one {cluster}"))
+        df = float(B0 - 1)
+        method = f"ratio of sums, delete-one-{cluster} jackknife across arms, t({B0 - 1})"
+        replication = f"{B0} {cluster}s"
+    else:
+        variance, log_variance = after[0] + after[1], log_after[0] + log_after[1]
+        df = float(max(B0 + B1 - 2, 1))
+        method = f"ratio of sums, variance between {cluster}s in each arm, t({B0 + B1 - 2})"
+        replication = f"{B0} {cluster}s" if B0 == B1 else f"{B0} {cluster}s in control, {B1} in treatment"
+    assumption = f"Different {cluster}s vary independently of one another"
+    assumption += "; the same one may be correlated across arms." if paired else ", in each arm and across arms."
+    if single[0] != single[1]:
+        lone_name = "control" if single[0] else "treatment"
+        method += f"; {lone_name} has one {cluster} and borrows the other arm's variance"
+        assumption = f"{assumption[:-1]}, and {cluster}s of both arms vary alike."
+    small = (effective[0] < SMALL_ARM) | (effective[1] < SMALL_ARM) | empty[0] | empty[1]
+    if small.any():
+        method += ", small-arm rule"
+    return conclude(
+        rate[0],
+        rate[1],
+        variance,
+        log_variance,
+        df=df,
+        confidence=confidence,
+        alternative=alternative,
+        effective=effective,
+        small_arm=small,
+        refusals=refusals,
+        lift_refusals=lift_refusals,
+        method=method,
+        replication=replication,
+        assumption=assumption,
+    )
+
+
+def instance_scale(scale: Floats, effective: tuple[Floats, Floats], B0: int, B1: int) -> Floats:
+    """What turns a variance between clusters of the control into one of the treatment.
+
+    ΣD₀/ΣD₁ for clusters of users. Clusters that differ in number are instances: what varies between them shrinks with
+    their number, not with the traffic (one pod that takes half of it is still one pod), so the arm that has fewer
+    gets the larger of the two ratios.
+
+    Args:
+        scale: ΣD₀/ΣD₁.
+        effective: Effective clusters of control and treatment.
+        B0: Clusters of the control.
+        B1: Clusters of the treatment.
+    """
+    if B0 == B1:
+        return scale
+    by_number = divide(effective[0], effective[1])
+    return np.fmax(scale, by_number) if B1 < B0 else np.fmin(scale, by_number)
+
+
+def linearised(num: Floats, den: Floats) -> Floats:
+    """What each cluster adds to the error of the ratio: (M_b - R·D_b)/ΣD, shape (…, cluster); NaN without data.
+
+    Rounding errors are set to 0, so that clusters that agree exactly have no variance.
+    """
+    total = den.sum(-1, keepdims=True)
+    ratio = divide(num.sum(-1, keepdims=True), total)
+    fitted = ratio * den
+    u = num - fitted
+    u = np.where(np.abs(u) <= 1e-13 * (np.abs(num) + np.abs(fitted)), 0.0, u)
+    return divide(u, total)
+
+
+def variance_of_mean(parts: Floats) -> Floats:
+    """B/(B-1)·Σ parts² over the last axis; NaN with one cluster."""
+    B = parts.shape[-1]
+    with np.errstate(over="ignore"):
+        squares: Floats = (parts * parts).sum(-1)
+    return squares * (B / (B - 1)) if B > 1 else np.full(squares.shape, np.nan)
+
+
+def leave_one_out_variance(estimates: Floats) -> Floats:
+    """Jackknife variance (B-1)/B·Σ(θ₍b₎ - θ̄)² of leave-one-out estimates, last axis = the one left out."""
+    B = estimates.shape[-1]
+    with np.errstate(over="ignore", invalid="ignore"):
+        d = estimates - estimates.mean(-1, keepdims=True)
+        # Where all are equal their mean may differ from them by a rounding error.
+        d = np.where(np.abs(d) <= 1e-14 * np.abs(estimates), 0.0, d)
+        return np.asarray((d * d).sum(-1) * ((B - 1) / B))
+
+
+def _jackknife(arms: tuple[ClusterSums, ClusterSums]) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+    """Variance of difference and log ratio by leaving a cluster out of both arms, and where the log doesn't exist."""
+    left = [divide(arm.num.sum(-1, keepdims=True) - arm.num, arm.den.sum(-1, keepdims=True) - arm.den) for arm in arms]
+    variance = leave_one_out_variance(left[1] - left[0])
+    good = (left[0] > 0) & (left[1] > 0)
+    defined = np.asarray(good.all(-1))
+    logs = np.log(np.where(good, left[1], 1.0)) - np.log(np.where(good, left[0], 1.0))
+    return variance, np.where(defined, leave_one_out_variance(logs), np.nan), ~defined
