@@ -14,13 +14,53 @@ from collections.abc import Mapping
 
 from xxhash import xxh64_intdigest
 
-__all__ = ["BUCKETS", "REPLICATE_SALT", "bucket", "replicate", "variant_of_bucket"]
+__all__ = [
+    "BUCKETS",
+    "REPLICATE_HEADER",
+    "REPLICATE_SALT",
+    "assignment_header",
+    "bucket",
+    "bucket_header",
+    "replicate",
+    "variant_header",
+    "variant_of_bucket",
+]
 
 BUCKETS = 10_000
 """Total weight: every split is in basis points of it, so that a ramp moves users one way only."""
 
 REPLICATE_SALT = "abkit-replicate"
 """Salt of the replicates, one for the organisation: changing it starts every experiment's statistics anew."""
+
+REPLICATE_HEADER = "x-ab-replicate"
+"""The request header that carries the unit's replicate."""
+
+
+def bucket_header(layer: str) -> str:
+    """Request header that carries the unit's bucket in a layer: the edge sets it, the mesh routes on it.
+
+    >>> bucket_header("checkout")
+    'x-ab-bucket-checkout'
+    """
+    return f"x-ab-bucket-{layer}"
+
+
+def variant_header(layer: str) -> str:
+    """Request header that carries the variant a request was routed to: the mesh sets it, the service counts by it.
+
+    >>> variant_header("checkout")
+    'x-ab-variant-checkout'
+    """
+    return f"x-ab-variant-{layer}"
+
+
+def assignment_header(layer: str) -> str:
+    """Request header that says how a request came to its variant: `hash`, `rule`, `forced` or `none`.
+
+    >>> assignment_header("checkout")
+    'x-ab-assignment-checkout'
+    """
+    return f"x-ab-assignment-{layer}"
 
 
 def bucket(salt: str, unit: str, buckets: int = BUCKETS) -> int:

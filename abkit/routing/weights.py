@@ -1,0 +1,128 @@
+"""The split in force: from the experiment file, from `--weights v2=25`, or from a canary's step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+
+from abkit.assignment import BUCKETS
+from abkit.errors import RoutingError, did_you_mean
+from abkit.spec import Experiment
+
+__all__ = ["parse_weights", "resolve_split"]
+
+_PERCENT = 100
+
+
+def parse_weights(options: Iterable[str]) -> dict[str, float]:
+    """Read `VERSION=PERCENT` options; one may hold several, with commas.
+
+    Raises:
+        RoutingError: One is not of that form, or a version is named twice.
+
+    >>> parse_weights(["v2=25", "v3=10"])
+    {'v2': 25.0, 'v3': 10.0}
+    """
+    weights: dict[str, float] = {}
+    for option in (part.strip() for text in options for part in text.split(",")):
+        version, separator, percent = option.rpartition("=")
+        try:
+            value = float(percent)
+        except ValueError:
+            value = math.nan
+        if not separator or not version or math.isnan(value):
+            msg = f"--weights '{option}': should be VERSION=PERCENT, such as v2=25"
+            raise RoutingError(msg)
+        if version in weights:
+            msg = f"--weights '{option}': version '{version}' is named twice: name it once"
+            raise RoutingError(msg)
+        weights[version] = value
+    return weights
+
+
+def resolve_split(
+    experiment: Experiment, weights: Mapping[str, float] | None = None, step: int | None = None
+) -> dict[str, int]:
+    """Variant → basis points in force, in the file's order; 10,000 in all.
+
+    Args:
+        experiment: The experiment.
+        weights: Version → percent of the users. The control gets the rest, a treatment that is not named nothing.
+        step: A canary's step, from 1 on; instead of weights.
+
+    Raises:
+        RoutingError: A version is unknown or ambiguous, a percentage is out of range or finer than 0.01, or the sum is
+            above 100.
+
+    >>> spec = Experiment.model_validate(
+    ...     {"service": "shop", "variants": {"control": "v1", "treatment": "v2"}, "metrics": ["conversion"]}
+    ... )
+    >>> resolve_split(spec, {"v2": 25})
+    {'control': 7500, 'treatment': 2500}
+    """
+    if weights and step is not None:
+        msg = "give --weights or --step, not both"
+        raise RoutingError(msg)
+    if step is not None:
+        return _of_step(experiment, step)
+    if not weights:
+        return dict(experiment.split)
+    shares: dict[str, int] = {}
+    for version, percent in weights.items():
+        shares[_variant(experiment, version)] = _basis_points(version, percent)
+    total = sum(shares.values())
+    if total > BUCKETS:
+        shown = " + ".join(f"{version} {percent:g}" for version, percent in weights.items())
+        msg = f"--weights: {shown} sum to {total / 100:g} percent: must be 100 at most, the control gets the rest"
+        raise RoutingError(msg)
+    control = experiment.control
+    if control in shares and total != BUCKETS:
+        version = experiment.variants[control].version
+        msg = (
+            f"--weights: the sum is {total / 100:g} percent, not 100: leave out the control, "
+            f"'{version}' gets what the others leave, or name every version"
+        )
+        raise RoutingError(msg)
+    return {name: shares.get(name, BUCKETS - total if name == control else 0) for name in experiment.variants}
+
+
+def _variant(experiment: Experiment, version: str) -> str:
+    found = [name for name, variant in experiment.variants.items() if variant.version == version]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        msg = (
+            f"--weights: version '{version}' belongs to the variants {' and '.join(found)}: "
+            "set the weights of the variants in the experiment file instead"
+        )
+        raise RoutingError(msg)
+    if version in experiment.variants:
+        msg = f"--weights: '{version}' is a variant; name its version: '{experiment.variants[version].version}'"
+        raise RoutingError(msg)
+    valid = {variant.version for variant in experiment.variants.values()}
+    msg = f"--weights: {experiment.name} has no version '{version}': {did_you_mean(version, valid)}"
+    raise RoutingError(msg)
+
+
+def _basis_points(version: str, percent: float) -> int:
+    if not 0 <= percent <= _PERCENT:  # also refuses NaN
+        msg = f"--weights: '{version}={percent:g}': should be a percentage from 0 to 100"
+        raise RoutingError(msg)
+    points = round(percent * BUCKETS / _PERCENT)
+    if not math.isclose(points, percent * BUCKETS / _PERCENT, abs_tol=1e-6):
+        msg = f"--weights: '{version}={percent}': should have two decimals at most, such as {points / 100:g}"
+        raise RoutingError(msg)
+    return points
+
+
+def _of_step(experiment: Experiment, step: int) -> dict[str, int]:
+    if experiment.canary is None:
+        msg = f"--step {step}: {experiment.name} has strategy '{experiment.strategy}' and so no steps: use --weights"
+        raise RoutingError(msg)
+    steps = experiment.canary.steps
+    if not 1 <= step <= len(steps):
+        shown = ", ".join(f"{number} ({percent:g} %)" for number, percent in enumerate(steps, start=1))
+        msg = f"--step {step}: {experiment.name} has the steps {shown}"
+        raise RoutingError(msg)
+    share = round(steps[step - 1] * BUCKETS / _PERCENT)
+    return {name: BUCKETS - share if name == experiment.control else share for name in experiment.variants}
