@@ -8,7 +8,7 @@ import numpy as np
 
 from abkit.stats.clusters import ClusterSums, divide, effective_clusters
 from abkit.stats.comparison import Comparison, conclude
-from abkit.stats.small_arms import MINIMUM_EFFECTIVE_CLUSTERS, SMALL_ARM, guarded, inflation, too_few
+from abkit.stats.small_arms import MINIMUM_EFFECTIVE_CLUSTERS, SMALL_ARM, guarded, inflated, too_few
 from abkit.stats.special import check_alternative, check_confidence
 
 if TYPE_CHECKING:
@@ -88,16 +88,13 @@ def ratios(
     refusals: list[tuple[ArrayLike, str]] = []
     if single[0] and single[1]:
         refusals.append((True, f"one {cluster} in each arm: nothing shows how much it varies by itself"))
-    for name, alone, e in (("control", single[0], effective[0]), ("treatment", single[1], effective[1])):
-        if not alone:
-            reason = f"too few {cluster}s with data in {name}: fewer than {minimum_effective:g} effective ones"
-            refusals.append((too_few(e, minimum_effective), reason))
+    refusals += too_few(effective, (B0, B1), cluster, minimum_effective)
 
     lift_refusals: list[tuple[ArrayLike, str]] = []
     if paired and B0 > 1:
         variance, log_variance, undefined = _jackknife(arms)
-        variance = variance * inflation((plain[0], plain[1]), after)
-        log_variance = log_variance * inflation((log[0], log[1]), log_after)
+        variance = inflated(variance, (plain[0], plain[1]), after)
+        log_variance = inflated(log_variance, (log[0], log[1]), log_after)
         lift_refusals.append((undefined, f"all events of an arm lie in one {cluster}"))
         df = float(B0 - 1)
         method = f"ratio of sums, delete-one-{cluster} jackknife across arms, t({B0 - 1})"

@@ -16,17 +16,40 @@ import numpy as np
 from abkit.stats.clusters import divide
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     Floats = NDArray[np.float64]
 
-__all__ = ["MINIMUM_EFFECTIVE_CLUSTERS", "SMALL_ARM", "guarded", "inflation", "too_few"]
+__all__ = [
+    "MINIMUM_EFFECTIVE_CLUSTERS",
+    "MINIMUM_LARGER_ARM",
+    "SMALL_ARM",
+    "guarded",
+    "inflated",
+    "inflation",
+    "too_few",
+]
 
 SMALL_ARM = 30.0
 """Effective clusters below which an arm's variance is checked against the other arm's."""
 
 MINIMUM_EFFECTIVE_CLUSTERS = 1.5
-"""Effective clusters, in each arm, below which there is no result."""
+"""Effective clusters, in each arm, below which there is no result.
+
+Below it one cluster holds more than four fifths of an arm: its value is that of one user, or a few, and no variance
+speaks of it. Above it the rule holds: an arm of 5 % with 60 users, whose median is 1.9, calls a false winner in 2 %
+of A/A tests.
+"""
+
+MINIMUM_LARGER_ARM = 8.0
+"""Effective clusters of the arm that has more of them, below which there is no result.
+
+The rule borrows from it. With two arms of 10 users on 32 replicates (2.3 effective ones) t(62) calls a false winner
+in 15 % of A/A tests, with 20 users (3.8) in 8 %, with 50 users (7.4) in 5 %. Where there are fewer clusters in all,
+three quarters of them are enough: t then has few degrees of freedom.
+"""
+
+_ENOUGH_OF_FEW = 0.75
 
 
 def guarded(
@@ -56,7 +79,39 @@ def inflation(before: tuple[Floats, Floats], after: tuple[Floats, Floats]) -> Fl
     return np.where(np.isfinite(factor), np.maximum(factor, 1.0), 1.0)
 
 
-def too_few(effective: Floats, minimum: float) -> NDArray[np.bool_]:
-    """Where an arm with data has too few effective clusters for a result."""
-    # Half a per mille of grace: two instances with slightly unequal traffic are two instances.
-    return effective < minimum
+def inflated(jackknife: Floats, before: tuple[Floats, Floats], after: tuple[Floats, Floats]) -> Floats:
+    """The small-arm rule on a jackknife variance across arms: raised as the rule raised the arms' own variances.
+
+    In a small arm leaving out the cluster that holds most of it already makes the jackknife large. It is raised no
+    further than the sum of the arms' variances after the rule: else both cautions multiply (0.7 % false winners
+    instead of 2 %).
+
+    Args:
+        jackknife: Variance across arms.
+        before: Variances of the arms, apart, before the rule.
+        after: The same after it.
+    """
+    with np.errstate(over="ignore"):
+        raised = np.fmin(jackknife * inflation(before, after), after[0] + after[1])
+    return np.asarray(np.where(np.isnan(jackknife), np.nan, np.fmax(jackknife, raised)))
+
+
+def too_few(
+    effective: tuple[Floats, Floats], clusters: tuple[int, int], cluster: str, minimum: float
+) -> list[tuple[ArrayLike, str]]:
+    """Where there are too few effective clusters for a result, and the words for it.
+
+    Args:
+        effective: Effective clusters of control and treatment.
+        clusters: How many there are; an arm with a single one borrows, and has no minimum of its own.
+        cluster: What a cluster is.
+        minimum: In each arm.
+    """
+    found: list[tuple[ArrayLike, str]] = []
+    for name, e, count in zip(("control", "treatment"), effective, clusters, strict=True):
+        if count > 1:
+            found.append((e < minimum, f"too few {cluster}s with data in {name}: under {minimum:g} effective ones"))
+    enough = min(MINIMUM_LARGER_ARM, _ENOUGH_OF_FEW * max(clusters))
+    larger = np.maximum(effective[0], effective[1])
+    found.append((larger < enough, f"too few {cluster}s with data in both arms: under {enough:g} effective ones"))
+    return found

@@ -13,11 +13,11 @@ import numpy as np
 from abkit.stats.clusters import ClusterSums, divide, effective_clusters
 from abkit.stats.comparison import Comparison, conclude
 from abkit.stats.ratio import leave_one_out_variance, linearised, variance_of_mean
-from abkit.stats.small_arms import MINIMUM_EFFECTIVE_CLUSTERS, SMALL_ARM, guarded, inflation, too_few
+from abkit.stats.small_arms import MINIMUM_EFFECTIVE_CLUSTERS, SMALL_ARM, guarded, inflated, too_few
 from abkit.stats.special import check_alternative, check_confidence
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     Floats = NDArray[np.float64]
 
@@ -93,25 +93,23 @@ def stratified(
     empty = rate[0] == 0, rate[1] == 0
     after, log_after = guarded(plain, scale, effective, empty), guarded((log[0], log[1]), scale, effective, empty)
 
-    variance = leave_one_out_variance(left[1] - left[0]) * inflation(plain, after)
+    variance = inflated(leave_one_out_variance(left[1] - left[0]), plain, after)
     good = (left[0] > 0) & (left[1] > 0)
     logs = np.log(np.where(good, left[1], 1.0)) - np.log(np.where(good, left[0], 1.0))
-    log_variance = leave_one_out_variance(logs) * inflation((log[0], log[1]), log_after)
+    log_variance = inflated(leave_one_out_variance(logs), (log[0], log[1]), log_after)
 
     used = (weight > 0).sum(-1)
     total = int(weight.shape[-1])
     some = (den[0].sum(-1) > 0, den[1].sum(-1) > 0)
     rate = [np.where(there, r, np.nan) for there, r in zip(some, rate, strict=True)]
-    refusals = [
+    refusals: list[tuple[ArrayLike, str]] = [
         (~some[0] & ~some[1], "no data in either arm"),
         (~some[0], "no data in control"),
         (~some[1], "no data in treatment"),
         (used == 0, f"no {stratum} has data in both arms"),
         (np.asarray(G == 1), f"one {cluster}: nothing shows how much it varies"),
     ]
-    for name, e in (("control", effective[0]), ("treatment", effective[1])):
-        reason = f"too few {cluster}s with data in {name}: fewer than {minimum_effective:g} effective ones"
-        refusals.append((too_few(e, minimum_effective), reason))
+    refusals += too_few(effective, (G, G), cluster, minimum_effective)
     small = (effective[0] < SMALL_ARM) | (effective[1] < SMALL_ARM) | empty[0] | empty[1]
     least, most = int(used.min(initial=total)), int(used.max(initial=0))
     shown = f"{most}" if least == most else f"{least} to {most}"

@@ -18,7 +18,7 @@ from abkit.stats.small_arms import MINIMUM_EFFECTIVE_CLUSTERS, SMALL_ARM, guarde
 from abkit.stats.special import check_alternative, check_confidence
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     Floats = NDArray[np.float64]
 
@@ -38,9 +38,10 @@ def two_way(
     """Compare a ratio of sums with clusters two ways: hash replicates and instances.
 
     Variance max(V_rep + V_inst - V_cell, V_rep, V_inst) (Cameron, Gelbach & Miller, JBES 2011, with the maximum where
-    the difference falls short), t(instances₀ + instances₁ - 2). V_rep runs across arms, V_inst and V_cell within
-    each. An arm with one instance borrows the other's variance between instances; with one in each there is no
-    result.
+    the difference falls short), t(instances₀ + instances₁ - 2). V_rep runs across arms, V_inst and V_cell within each.
+    The small-arm rule of `abkit.stats.small_arms` is on V_rep. The arm with fewer instances has at least the other's
+    variance between them, scaled to its number; so an arm with one instance borrows it, and with one in each there is
+    no result.
 
     Args:
         control: Sums per cell, (…, replicate, instance).
@@ -87,25 +88,20 @@ def two_way(
         v_rep = variance_of_mean(replicates[1] - replicates[0]) * inflation(each, rule)
         instances = [variance_of_mean(u.sum(-2)) for u in cells]
         between = instance_scale(scale, (by_instance[0], by_instance[1]), P0, P1)
-        if (P0 == 1) != (P1 == 1):
-            lone = 0 if P0 == 1 else 1
-            other = instances[1 - lone]
-            instances[lone] = other * between if lone == 1 else divide(other, between)
-        after = guarded((instances[0], instances[1]), between, (by_instance[0], by_instance[1]), empty)
-        v_inst = after[0] + after[1]
+        if P1 < P0:
+            instances[1] = np.fmax(instances[1], instances[0] * between)
+        elif P0 < P1:
+            instances[0] = np.fmax(instances[0], divide(instances[1], between))
+        v_inst = instances[0] + instances[1]
         v_cell = sum(variance_of_mean(u.reshape(*u.shape[:-2], -1)) for u in cells)
         return np.asarray(np.maximum(v_rep + v_inst - v_cell, np.maximum(v_rep, v_inst)))
 
-    refusals = [
+    refusals: list[tuple[ArrayLike, str]] = [
         (np.asarray(P0 == 1 and P1 == 1), f"one {instance} in each arm: nothing shows how much it varies by itself"),
         (np.asarray(G == 1), f"one {cluster}: compare by {instance} alone"),
     ]
-    for name, e, pods, count in zip(("control", "treatment"), by_replicate, by_instance, (P0, P1), strict=True):
-        reason = f"too few {cluster}s with data in {name}: fewer than {minimum_effective:g} effective ones"
-        refusals.append((too_few(e, minimum_effective), reason))
-        if count > 1:
-            reason = f"too few {instance}s with data in {name}: fewer than {minimum_effective:g} effective ones"
-            refusals.append((too_few(pods, minimum_effective), reason))
+    refusals += too_few((by_replicate[0], by_replicate[1]), (G, G), cluster, minimum_effective)
+    refusals += too_few((by_instance[0], by_instance[1]), (P0, P1), instance, minimum_effective)
     small = (by_replicate[0] < SMALL_ARM) | (by_replicate[1] < SMALL_ARM) | empty[0] | empty[1]
     method = f"ratio of sums, two-way clusters ({cluster}, {instance}), t({P0 + P1 - 2})"
     assumption = f"Cells that share neither {cluster} nor {instance} vary independently of one another."
@@ -113,7 +109,8 @@ def two_way(
         lone_name = "control" if P0 == 1 else "treatment"
         method += f"; {lone_name} has one {instance} and borrows the other arm's variance between {instance}s"
         assumption = f"{assumption[:-1]}, and {instance}s of both arms vary alike."
-    method += ", small-arm rule"
+    if small.any():
+        method += ", small-arm rule"
     pods_said = f"{P0} {instance}s in each arm" if P0 == P1 else f"{P0} {instance}s in control, {P1} in treatment"
     return conclude(
         rate[0],
