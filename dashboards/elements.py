@@ -1,0 +1,182 @@
+"""Pieces of HTML: verdict, tables, small bars. Every text is escaped here, once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from abkit.report import (
+    Banner,
+    HealthRow,
+    LimitRow,
+    MetricRow,
+    Outcome,
+    OverviewRow,
+    ProvenanceRow,
+    ResultPage,
+    StageView,
+    bar_limit,
+)
+from abkit.report.format import escape_html as esc
+
+__all__ = [
+    "banner_html",
+    "chip",
+    "facts_html",
+    "health_html",
+    "lift_html",
+    "limits_html",
+    "methods_html",
+    "reason_html",
+    "scorecard_html",
+    "stage_html",
+]
+
+
+def chip(outcome: Outcome) -> str:
+    """A conclusion: symbol, word and tone."""
+    symbol = f'<i aria-hidden="true">{esc(outcome.symbol)}</i>'
+    return f'<span class="ab-chip {outcome.tone}">{symbol}{esc(outcome.word)}</span>'
+
+
+def banner_html(banner: Banner) -> str:
+    """The verdict with its reasons."""
+    left = f"<small>{esc(banner.days_left)}</small>" if banner.days_left else ""
+    advice = "" if banner.advice == banner.headline else f'<p class="ab-advice">{esc(banner.advice)}</p>'
+    reasons = "".join(f"<li>{esc(reason)}</li>" for reason in banner.reasons)
+    return (
+        f'<section class="ab ab-banner {banner.outcome.tone}" role="status" aria-label="Verdict">'
+        f"<header>{chip(banner.outcome)}{left}</header>"
+        f'<p class="ab-headline">{esc(banner.headline)}</p>{advice}{f"<ul>{reasons}</ul>" if reasons else ""}</section>'
+    )
+
+
+def scorecard_html(page: ResultPage, rows: Sequence[MetricRow], *, relative: bool) -> str:
+    """The scorecard's numbers, by role."""
+    first, second = ("always-valid", "fixed-horizon") if page.always_valid else ("fixed-horizon", "always-valid")
+    change = "Lift" if relative else "Difference"
+    head = "".join(
+        f"<th{kind}>{text}</th>"
+        for text, kind in (
+            ("Metric", ""),
+            (f"Control<br>{esc(page.control)}", ' class="num"'),
+            (f"Treatment<br>{esc(rows[0].variant)}", ' class="num"'),
+            (change, ' class="num"'),
+            (f"{esc(page.confidence)} interval<br>{first}, {second}", ""),
+            ("p", ' class="num"'),
+            ("Result", ""),
+        )
+    )
+    body, role = [], None
+    for row in rows:
+        if row.role is not role:
+            role = row.role
+            body.append(f'<tr class="ab-role"><td colspan="7">{esc(row.role_word)}</td></tr>')
+        body.append(_scorecard_row(row, page.always_valid, relative))
+    return f'<div class="ab ab-scroll"><table class="ab-table"><tr>{head}</tr>{"".join(body)}</table></div>'
+
+
+def _scorecard_row(row: MetricRow, always_valid: bool, relative: bool) -> str:
+    change = row.lift if relative else row.effect
+    other = change.fixed_text if always_valid else change.sequence_text
+    about = " ".join(part for part in (row.meaning, f"({row.direction})") if part)
+    note = f'<small class="ab-note">{esc(row.status)}</small>' if row.status else ""
+    if not note and row.margin_text:
+        harm = f"harm at most {row.harm_text}, " if row.harm_text else ""
+        note = f"<small>{esc(harm)}margin {esc(row.margin_text)}</small>"
+    return (
+        f"<tr><td><b>{esc(row.title)}</b><small>{esc(about)}</small></td>"
+        f'<td class="num">{esc(row.baseline)}</td><td class="num">{esc(row.value)}</td>'
+        f'<td class="num"><b>{esc(change.text)}</b></td>'
+        f'<td style="white-space:nowrap">{esc(change.deciding_text)}<small>{esc(other)}</small></td>'
+        f'<td class="num">{esc(row.p)}</td><td>{chip(row.outcome)}{note}</td></tr>'
+    )
+
+
+def health_html(rows: Sequence[HealthRow]) -> str:
+    """Whether the numbers may be believed."""
+    body = "".join(
+        f"<tr><td>{f'<b>{esc(row.name)}</b>' if row.name else ''}</td><td>{chip(row.outcome)}"
+        f"<small>{esc(row.message)}</small></td></tr>"
+        for row in rows
+    )
+    return f'<div class="ab"><table class="ab-table">{body}</table></div>'
+
+
+def limits_html(rows: Sequence[LimitRow]) -> str:
+    """Absolute limits against the values now."""
+    body = "".join(
+        f"<tr><td><b>{esc(row.title)}</b><small>{esc(row.variant)}</small></td>"
+        f'<td class="num"><b>{esc(row.value)}</b></td><td class="num">{esc(row.limit)}</td><td>{esc(row.level)}</td>'
+        f'<td class="num">{esc(row.p)}</td><td>{chip(row.outcome)}'
+        f"{f'<small>{esc(row.status)}</small>' if row.status else ''}</td></tr>"
+        for row in rows
+    )
+    head = (
+        '<tr><th>Metric</th><th class="num">Now</th><th class="num">Limit</th><th>Beyond it</th>'
+        '<th class="num">p</th><th>Result</th></tr>'
+    )
+    return f'<div class="ab ab-scroll"><table class="ab-table">{head}{body}</table></div>'
+
+
+def stage_html(stage: StageView) -> str:
+    """A canary's stages, the one it stands on marked."""
+    words = {"done": "passed", "now": "now", "ahead": "to come"}
+    steps = "".join(
+        f'<span class="{state}" title="{words[state]}">{"● " if state == "now" else ""}{esc(share)}</span>'
+        for share, state in stage.steps
+    )
+    return (
+        f'<div class="ab"><p><b>{esc(stage.share)}</b> of the traffic, {esc(stage.place)}, since {esc(stage.since)}</p>'
+        f'<div class="ab-steps">{steps}</div></div>'
+    )
+
+
+def methods_html(rows: Sequence[MetricRow]) -> str:
+    """How each metric was computed and what must hold for it."""
+    body = "".join(
+        f"<tr><td><b>{esc(row.title)}</b></td><td>{esc(row.method)}</td><td>{esc(row.replication)}</td>"
+        f"<td>{esc(row.assumption)}</td></tr>"
+        for row in rows
+    )
+    head = "<tr><th>Metric</th><th>Method</th><th>Unit of replication</th><th>What must hold</th></tr>"
+    return f'<div class="ab ab-scroll"><table class="ab-table">{head}{body}</table></div>'
+
+
+def facts_html(rows: Sequence[ProvenanceRow]) -> str:
+    """What the result was made from."""
+    body = "".join(f"<dt>{esc(row.name)}</dt><dd>{esc(row.value)}</dd>" for row in rows)
+    return f'<div class="ab"><dl class="ab-facts">{body}</dl></div>'
+
+
+def reason_html(row: OverviewRow) -> str:
+    """Verdict and reason of one experiment in the triage list."""
+    stale = " <b>No new data.</b>" if row.stale else ""
+    return f'<div class="ab ab-row">{chip(row.banner.outcome)}<p>{esc(row.banner.headline)}{stale}</p></div>'
+
+
+def lift_html(row: OverviewRow) -> str:
+    """Lift of the primary metric with a small bar on a scale of its own."""
+    if row.lift is None or row.lift.estimate is None:
+        return '<div class="ab ab-lift"><b>—</b><span class="ab-sub">no lift to show</span></div>'
+    limit = max(bar_limit([row.lift.deciding or row.lift.fixed]), abs(row.lift.estimate)) * 1.05
+    bars = "".join(
+        _span(name, bounds[0], bounds[1], limit)
+        for name, bounds in (("thin", row.lift.sequence), ("thick", row.lift.fixed))
+        if bounds is not None
+    )
+    dot = f'<span class="dot" style="left:{_place(row.lift.estimate, limit):.2f}%"></span>'
+    return (
+        f'<div class="ab {row.banner.outcome.tone} ab-lift"><b>{esc(row.lift.text)}</b>'
+        f'<span class="ab-sub">{esc(row.metric)} {esc(row.lift.deciding_text)}</span>'
+        f'<div class="ab-mini" aria-hidden="true"><span class="zero" style="left:50%"></span>{bars}{dot}</div></div>'
+    )
+
+
+def _span(name: str, low: float | None, high: float | None, limit: float) -> str:
+    left = 0.0 if low is None else _place(low, limit)
+    right = 100.0 if high is None else _place(high, limit)
+    return f'<span class="{name}" style="left:{left:.2f}%;width:{max(right - left, 0.5):.2f}%"></span>'
+
+
+def _place(number: float, limit: float) -> float:
+    return min(max(50 + 50 * number / limit, 0.0), 100.0)
