@@ -7,7 +7,8 @@ The rules, the first that holds wins:
 3. canary and control both certainly beyond the same limit → `pause`: an incident, not the canary's doing;
 4. the canary certainly beyond a rollback limit → `rollback`; beyond a pause limit → `pause`;
 5. a metric that a limit names has no data → `no-data`: missing is never a pass;
-6. the canary certainly worse than the control → `pause` (or `rollback`: `canary.on-harm`);
+6. the canary certainly worse than the control, beyond a margin where there is one → `pause` (or `rollback`:
+   `canary.on-harm`);
 7. the stage has baked without harm, or every guardrail is shown to be within its margin → `continue`, and on the last
    stage `promote`; until then `pause`.
 
@@ -93,7 +94,7 @@ def judge(
             for limit in {limit.metric: limit for limit in unjudged}.values()
         )
     alpha = 1 - experiment.analysis.confidence
-    if worse := [result for result in metrics if result.certain(alpha) is False]:
+    if worse := [result for result in metrics if result.certain(alpha) is False and not result.within_margin]:
         verdict = Verdict.ROLLBACK if canary.on_harm is OnHarm.ROLLBACK else Verdict.PAUSE
         return verdict, tuple(
             Reason(
