@@ -24,24 +24,29 @@ from abkit.stats import sequential
 from abkit.stats.binomial import proportions
 from abkit.stats.clusters import ClusterSums
 from abkit.stats.comparison import Comparison
+from abkit.stats.histogram import BucketQuantile, bucket_quantile, quantile_ratios
 from abkit.stats.leave_one_out import Jackknife, jackknife
 from abkit.stats.multiplicity import adjust
 from abkit.stats.ratio import ratios
 from abkit.stats.sample_ratio import SampleRatio, srm
-from abkit.stats.small_arms import MINIMUM_EFFECTIVE_CLUSTERS, SMALL_ARM
+from abkit.stats.small_arms import MINIMUM_EFFECTIVE_CLUSTERS, MINIMUM_LARGER_ARM, SMALL_ARM
 from abkit.stats.strata import stratified
 from abkit.stats.two_way_clusters import two_way
 
 __all__ = [
     "MINIMUM_EFFECTIVE_CLUSTERS",
+    "MINIMUM_LARGER_ARM",
     "SMALL_ARM",
+    "BucketQuantile",
     "ClusterSums",
     "Comparison",
     "Jackknife",
     "SampleRatio",
     "adjust",
+    "bucket_quantile",
     "jackknife",
     "proportions",
+    "quantile_ratios",
     "ratios",
     "sequential",
     "srm",

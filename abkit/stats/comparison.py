@@ -92,6 +92,7 @@ def conclude(
     alternative: str,
     effective: tuple[NDArray[np.float64], NDArray[np.float64]],
     small_arm: ArrayLike,
+    missing: Sequence[tuple[ArrayLike, str]] = (),
     refusals: Sequence[tuple[ArrayLike, str]] = (),
     lift_refusals: Sequence[tuple[ArrayLike, str]] = (),
     method: str,
@@ -110,6 +111,7 @@ def conclude(
         alternative: About treatment - control; checked by the caller.
         effective: Effective clusters of control and treatment.
         small_arm: Where the small-arm rule was in force.
+        missing: (where, reason): why an estimate is NaN there; without it, for want of data.
         refusals: (where, reason): no p value and no interval there. The first that applies is the status.
         lift_refusals: The same for the interval of the lift alone.
         method: See `Comparison`; so for the rest.
@@ -123,6 +125,7 @@ def conclude(
     tiny = (1e-12 * scale) ** 2
     flat = ~(variance > tiny)
     cases = [
+        *missing,
         (np.isnan(control) & np.isnan(treatment), "no data in either arm"),
         (np.isnan(control), "no data in control"),
         (np.isnan(treatment), "no data in treatment"),
@@ -141,6 +144,7 @@ def conclude(
     ratio = np.where(positive, divide(treatment, np.where(positive, control, 1.0)), np.nan)
     log_flat = ~(log_variance > 1e-24) | ~np.isfinite(log_variance)
     lift_cases = [
+        *missing,
         (np.isnan(effect), "no data in an arm"),
         ((control == 0) & (treatment == 0), "no events in either arm"),
         (control == 0, "no events in control"),

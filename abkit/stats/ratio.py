@@ -8,7 +8,7 @@ import numpy as np
 
 from abkit.stats.clusters import ClusterSums, divide, effective_clusters
 from abkit.stats.comparison import Comparison, conclude
-from abkit.stats.small_arms import MINIMUM_EFFECTIVE_CLUSTERS, SMALL_ARM, guarded, inflated, too_few
+from abkit.stats.small_arms import MINIMUM_EFFECTIVE_CLUSTERS, SMALL_ARM, guarded, inflated, lent, too_few
 from abkit.stats.special import check_alternative, check_confidence
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["instance_scale", "leave_one_out_variance", "linearised", "ratios", "variance_of_mean"]
+__all__ = ["leave_one_out_variance", "linearised", "ratios", "variance_of_mean"]
 
 
 def ratios(
@@ -27,6 +27,7 @@ def ratios(
     paired: bool = False,
     *,
     cluster: str = "cluster",
+    small_arm_rule: bool = True,
     minimum_effective: float = MINIMUM_EFFECTIVE_CLUSTERS,
 ) -> Comparison:
     """Compare a ratio of sums (a proportion, a conversion, a mean) between two arms.
@@ -46,6 +47,8 @@ def ratios(
         alternative: `two-sided`, `greater` or `less`, about treatment - control.
         paired: Whether cluster b is the same hash replicate, or day, in both arms.
         cluster: What a cluster is, for the words of the result: `hash replicate`, `instance`.
+        small_arm_rule: Whether it is in force. Without it, which is right where clusters are instances, only the arm
+            with fewer clusters is raised, to the other's variance between them, scaled to its number.
         minimum_effective: Effective clusters, in each arm, below which there is no result.
 
     Raises:
@@ -71,19 +74,16 @@ def ratios(
     rate = [divide(n, d) for n, d in zip(num, den, strict=True)]
     effective = effective_clusters(control.den), effective_clusters(treatment.den)
     parts = [linearised(arm.num, arm.den) for arm in arms]
-    plain = [variance_of_mean(part) for part in parts]
-    log = [v / np.where(r == 0, np.nan, r) ** 2 for v, r in zip(plain, rate, strict=True)]
+    own = variance_of_mean(parts[0]), variance_of_mean(parts[1])
+    squares = [np.where(r == 0, np.nan, r) ** 2 for r in rate]
     scale = divide(den[0], den[1])
-    scale = instance_scale(scale, effective, B0, B1)
+    plain = lent(own, scale, effective, (B0, B1))
+    log = lent((own[0] / squares[0], own[1] / squares[1]), scale, effective, (B0, B1))
     single = (B0 == 1, B1 == 1)
     empty = (num[0] == 0) & ~np.isnan(rate[0]), (num[1] == 0) & ~np.isnan(rate[1])
-    if single[0] != single[1]:
-        lone = 0 if single[0] else 1
-        for variances in (plain, log):
-            other = variances[1 - lone]
-            variances[lone] = other * scale if lone == 1 else divide(other, scale)
-    after = guarded((plain[0], plain[1]), scale, effective, empty)
-    log_after = guarded((log[0], log[1]), scale, effective, empty)
+    bar = SMALL_ARM if small_arm_rule else 0.0
+    after = guarded(plain, scale, effective, empty, bar)
+    log_after = guarded(log, scale, effective, empty, bar)
 
     refusals: list[tuple[ArrayLike, str]] = []
     if single[0] and single[1]:
@@ -93,8 +93,8 @@ def ratios(
     lift_refusals: list[tuple[ArrayLike, str]] = []
     if paired and B0 > 1:
         variance, log_variance, undefined = _jackknife(arms)
-        variance = inflated(variance, (plain[0], plain[1]), after)
-        log_variance = inflated(log_variance, (log[0], log[1]), log_after)
+        variance = inflated(variance, plain, after)
+        log_variance = inflated(log_variance, log, log_after)
         lift_refusals.append((undefined, f"all events of an arm lie in one {cluster}"))
         df = float(B0 - 1)
         method = f"ratio of sums, delete-one-{cluster} jackknife across arms, t({B0 - 1})"
@@ -110,7 +110,7 @@ def ratios(
         lone_name = "control" if single[0] else "treatment"
         method += f"; {lone_name} has one {cluster} and borrows the other arm's variance"
         assumption = f"{assumption[:-1]}, and {cluster}s of both arms vary alike."
-    small = (effective[0] < SMALL_ARM) | (effective[1] < SMALL_ARM) | empty[0] | empty[1]
+    small = (effective[0] < bar) | (effective[1] < bar) | empty[0] | empty[1]
     if small.any():
         method += ", small-arm rule"
     return conclude(
@@ -129,25 +129,6 @@ def ratios(
         replication=replication,
         assumption=assumption,
     )
-
-
-def instance_scale(scale: Floats, effective: tuple[Floats, Floats], B0: int, B1: int) -> Floats:
-    """What turns a variance between clusters of the control into one of the treatment.
-
-    ΣD₀/ΣD₁ for clusters of users. Clusters that differ in number are instances: what varies between them shrinks with
-    their number, not with the traffic (one pod that takes half of it is still one pod), so the arm that has fewer
-    gets the larger of the two ratios.
-
-    Args:
-        scale: ΣD₀/ΣD₁.
-        effective: Effective clusters of control and treatment.
-        B0: Clusters of the control.
-        B1: Clusters of the treatment.
-    """
-    if B0 == B1:
-        return scale
-    by_number = divide(effective[0], effective[1])
-    return np.fmax(scale, by_number) if B1 < B0 else np.fmin(scale, by_number)
 
 
 def linearised(num: Floats, den: Floats) -> Floats:

@@ -27,6 +27,7 @@ __all__ = [
     "guarded",
     "inflated",
     "inflation",
+    "lent",
     "too_few",
 ]
 
@@ -52,8 +53,37 @@ three quarters of them are enough: t then has few degrees of freedom.
 _ENOUGH_OF_FEW = 0.75
 
 
+def lent(
+    variances: tuple[Floats, Floats], scale: Floats, effective: tuple[Floats, Floats], clusters: tuple[int, int]
+) -> tuple[Floats, Floats]:
+    """The variances after the arm with fewer clusters has borrowed.
+
+    It has at least the other's variance between clusters, scaled; with a single cluster it has all of it from there.
+    Clusters that differ in number are instances. What varies between them shrinks with their number, not with the
+    traffic (one pod that takes half of it is still one pod): the scale is the larger of the two ratios. Arms with
+    equally many clusters stay as they are.
+
+    Args:
+        variances: Of control and treatment; NaN with one cluster.
+        scale: ΣD₀/ΣD₁.
+        effective: Effective clusters of control and treatment.
+        clusters: How many there are.
+    """
+    v0, v1 = variances
+    by_number = divide(effective[0], effective[1])
+    if clusters[1] < clusters[0]:
+        return v0, np.fmax(v1, v0 * np.fmax(scale, by_number))
+    if clusters[0] < clusters[1]:
+        return np.fmax(v0, divide(v1, np.fmin(scale, by_number))), v1
+    return variances
+
+
 def guarded(
-    variances: tuple[Floats, Floats], scale: Floats, effective: tuple[Floats, Floats], empty: tuple[Floats, Floats]
+    variances: tuple[Floats, Floats],
+    scale: Floats,
+    effective: tuple[Floats, Floats],
+    empty: tuple[NDArray[np.bool_], NDArray[np.bool_]],
+    small: float = SMALL_ARM,
 ) -> tuple[Floats, Floats]:
     """The small-arm rule: Vₐ ← max(Vₐ, V of the other arm, scaled), for an arm that is small or shows no variation.
 
@@ -63,13 +93,14 @@ def guarded(
         variances: Of control and treatment.
         scale: What turns a variance of the control into one of the treatment: ΣD₀/ΣD₁.
         effective: Effective clusters of control and treatment.
-        empty: Whether an arm has no events at all (as bool): its variance of 0 means ignorance, not certainty.
+        empty: Whether an arm has no events at all: its variance of 0 means ignorance, not certainty.
+        small: Effective clusters below which an arm is small.
     """
     v0, v1 = variances
     from_treatment, from_control = divide(v1, scale), v0 * scale
     return (
-        np.where((effective[0] < SMALL_ARM) | (empty[0] > 0), np.fmax(v0, from_treatment), v0),
-        np.where((effective[1] < SMALL_ARM) | (empty[1] > 0), np.fmax(v1, from_control), v1),
+        np.where((effective[0] < small) | empty[0], np.fmax(v0, from_treatment), v0),
+        np.where((effective[1] < small) | empty[1], np.fmax(v1, from_control), v1),
     )
 
 

@@ -13,8 +13,8 @@ import numpy as np
 
 from abkit.stats.clusters import ClusterSums, divide, effective_clusters
 from abkit.stats.comparison import Comparison, conclude
-from abkit.stats.ratio import instance_scale, linearised, variance_of_mean
-from abkit.stats.small_arms import MINIMUM_EFFECTIVE_CLUSTERS, SMALL_ARM, guarded, inflation, too_few
+from abkit.stats.ratio import linearised, variance_of_mean
+from abkit.stats.small_arms import MINIMUM_EFFECTIVE_CLUSTERS, SMALL_ARM, guarded, inflation, lent, too_few
 from abkit.stats.special import check_alternative, check_confidence
 
 if TYPE_CHECKING:
@@ -86,12 +86,8 @@ def two_way(
         each = variance_of_mean(replicates[0]), variance_of_mean(replicates[1])
         rule = guarded(each, scale, (by_replicate[0], by_replicate[1]), empty)
         v_rep = variance_of_mean(replicates[1] - replicates[0]) * inflation(each, rule)
-        instances = [variance_of_mean(u.sum(-2)) for u in cells]
-        between = instance_scale(scale, (by_instance[0], by_instance[1]), P0, P1)
-        if P1 < P0:
-            instances[1] = np.fmax(instances[1], instances[0] * between)
-        elif P0 < P1:
-            instances[0] = np.fmax(instances[0], divide(instances[1], between))
+        alone = variance_of_mean(cells[0].sum(-2)), variance_of_mean(cells[1].sum(-2))
+        instances = lent(alone, scale, (by_instance[0], by_instance[1]), (P0, P1))
         v_inst = instances[0] + instances[1]
         v_cell = sum(variance_of_mean(u.reshape(*u.shape[:-2], -1)) for u in cells)
         return np.asarray(np.maximum(v_rep + v_inst - v_cell, np.maximum(v_rep, v_inst)))

@@ -1,0 +1,256 @@
+"""Quantiles from histogram buckets, and their comparison between two arms.
+
+Buckets know the distribution function exactly at each `le` and nowhere else. So a quantile is a bucket first, and a
+number by interpolation second; in the +Inf bucket it is not a number at all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from abkit.stats.clusters import divide, effective_clusters
+from abkit.stats.comparison import Comparison, conclude
+from abkit.stats.ratio import leave_one_out_variance
+from abkit.stats.small_arms import MINIMUM_EFFECTIVE_CLUSTERS, lent, too_few
+from abkit.stats.special import check_alternative, check_confidence, check_share
+from abkit.stats.values import Flag, Text, Value, flag, pick, text, value
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    Floats = NDArray[np.float64]
+
+__all__ = ["BucketQuantile", "bucket_quantile", "check_edges", "quantile_ratios"]
+
+
+@dataclass(frozen=True, eq=False)
+class BucketQuantile:
+    """A quantile as buckets know it.
+
+    Attributes:
+        value: Interpolated inside the bracketing bucket, as Prometheus' `histogram_quantile` does; none when saturated.
+        low: Lower edge of the bracketing bucket: the quantile is above it.
+        high: Upper edge: the quantile is at most this; infinite when saturated.
+        saturated: Whether the quantile lies in the +Inf bucket.
+        q: Which quantile.
+        method: How it was made.
+        replication: Empty: a quantile alone has no standard error; `jackknife` and `quantile_ratios` give it one.
+        assumption: What has to hold.
+        status: `ok`, or why there is no value.
+    """
+
+    value: Value
+    low: Value
+    high: Value
+    saturated: Flag
+    q: float
+    method: str
+    replication: str
+    assumption: str
+    status: Text
+
+    def at(self, *index: int) -> BucketQuantile:
+        """One quantile out of many, with Python floats and None."""
+        return pick(self, index)
+
+
+def bucket_quantile(
+    edges: ArrayLike, counts: ArrayLike, q: float, *, axis: int = -1, cumulative: bool = False
+) -> BucketQuantile:
+    """Quantile of a histogram.
+
+    The first bucket starts at 0 where its edge is above 0, as with Prometheus; else it has no lower edge, and a
+    quantile in it has the edge as its value.
+
+    Args:
+        edges: Upper edges (`le`), rising, the last one +Inf; in the metric's unit.
+        counts: Events a bucket, on `axis`; floats are fine (merged or left-out increments).
+        q: 0 < q < 1.
+        axis: Where the buckets are. With 0 the function fits `jackknife` over totals (bucket, replicate):
+            `lambda t: bucket_quantile(edges, t, 0.95, axis=0).value`.
+        cumulative: Whether counts are those up to each edge, as Prometheus exposes them, instead of each bucket's own.
+
+    Raises:
+        ValueError: Edges that don't rise to +Inf, counts of another length, not finite or negative, or q outside 0 … 1.
+
+    >>> found = bucket_quantile([0.1, 0.5, 1.0, float("inf")], [50, 40, 10, 0], 0.95)
+    >>> found.low, found.high, round(found.value, 4), found.saturated
+    (0.5, 1.0, 0.75, False)
+    """
+    check_share("q", q)
+    le = check_edges(edges)
+    each = _buckets(le, counts, axis, cumulative)
+    estimate, low, high, saturated, empty = _quantile(le, each, q)
+    return BucketQuantile(
+        value=value(estimate),
+        low=value(low, ~empty),
+        high=value(high, ~empty),
+        saturated=flag(saturated),
+        q=q,
+        method=f"quantile {q:g} of {le.size} buckets, linear inside the bucket",
+        replication="",
+        assumption="Events spread evenly inside the bracketing bucket; which bucket it is needs no assumption.",
+        status=text(
+            estimate.shape,
+            [(empty, "no events"), (saturated, f"the quantile lies above the last finite edge, {le[-2]:g}")],
+        ),
+    )
+
+
+def check_edges(edges: ArrayLike) -> Floats:
+    """Upper edges of buckets as an array.
+
+    Raises:
+        ValueError: Fewer than two, not rising, or not ending in +Inf.
+    """
+    le = np.asarray(edges, dtype=np.float64)
+    if le.ndim != 1 or le.size < 2 or le[-1] != np.inf or not (np.isfinite(le[:-1]).all() and (np.diff(le) > 0).all()):
+        msg = f"edges are {le.tolist()}: give two or more upper edges that rise, the last one +Inf"
+        raise ValueError(msg)
+    return le
+
+
+def _buckets(le: Floats, counts: ArrayLike, axis: int, cumulative: bool) -> Floats:
+    """Counts of each bucket, buckets on the last axis."""
+    array = np.moveaxis(np.asarray(counts, dtype=np.float64), axis, -1)
+    if array.shape[-1] != le.size:
+        msg = f"counts have {array.shape[-1]} buckets on axis {axis}; there are {le.size} edges"
+        raise ValueError(msg)
+    if cumulative:
+        array = np.diff(array, axis=-1, prepend=0.0)
+    # Left-out totals are differences of floats: a bucket may end a rounding error below 0.
+    scale = np.abs(array).sum(-1, keepdims=True)
+    if not np.isfinite(array).all() or (array < -1e-9 * scale).any():
+        msg = "counts must be finite and not below 0; cumulative ones must not fall along the edges"
+        raise ValueError(msg)
+    return np.maximum(array, 0.0)
+
+
+def _quantile(
+    le: Floats, counts: Floats, q: float
+) -> tuple[Floats, Floats, Floats, NDArray[np.bool_], NDArray[np.bool_]]:
+    """Value (NaN where none), low, high, saturated, empty."""
+    cumulative = np.cumsum(counts, axis=-1)
+    total = cumulative[..., -1]
+    empty = ~(total > 0)
+    rank = q * total
+    # The first bucket that reaches the rank and has events of its own.
+    reached = (cumulative >= rank[..., None]) & (counts > 0)
+    index = np.asarray(np.argmax(reached, axis=-1))
+    lower = np.concatenate([[0.0 if le[0] > 0 else -np.inf], le[:-1]])
+    low, high = lower[index], le[index]
+    inside = np.take_along_axis(counts, index[..., None], axis=-1)[..., 0]
+    below = np.take_along_axis(cumulative, index[..., None], axis=-1)[..., 0] - inside
+    saturated = (index == le.size - 1) & ~empty
+    share = np.clip(np.nan_to_num(divide(rank - below, inside)), 0.0, 1.0)
+    finite = np.isfinite(low) & np.isfinite(high)
+    estimate = np.where(finite, low + (np.where(finite, high, 0.0) - np.where(finite, low, 0.0)) * share, high)
+    return np.where(saturated | empty, np.nan, estimate), low, high, saturated, empty
+
+
+def quantile_ratios(
+    edges: ArrayLike,
+    control: ArrayLike,
+    treatment: ArrayLike,
+    q: float,
+    confidence: float = 0.95,
+    alternative: str = "two-sided",
+    *,
+    cumulative: bool = False,
+    cluster: str = "instance",
+    minimum_effective: float = MINIMUM_EFFECTIVE_CLUSTERS,
+) -> Comparison:
+    """Compare a quantile of merged histograms between two arms, with instances as clusters.
+
+    Delete-one-instance jackknife of the interpolated quantile in each arm, variances added, t(B₀ + B₁ - 2);
+    difference on the plain scale, lift on the log. The arm with fewer instances has at least the other's variance
+    between instances, scaled to its number; an arm with one borrows it. Histogram buckets carry no replicates: who is
+    slow because of which users were drawn is not in this standard error, unless the clusters given are replicates.
+
+    Args:
+        edges: Upper edges (`le`), rising, the last one +Inf; in the metric's unit.
+        control: Events, (…, cluster, bucket).
+        treatment: The same, with its own clusters.
+        q: 0 < q < 1.
+        confidence: Of the intervals.
+        alternative: `two-sided`, `greater` or `less`, about treatment - control.
+        cumulative: Whether counts are those up to each edge.
+        cluster: What a cluster is, for the words of the result.
+        minimum_effective: Effective clusters, in each arm, below which there is no result.
+
+    Raises:
+        ValueError: As `bucket_quantile`; unknown alternative; leading axes that differ.
+
+    >>> slow = [[40, 50, 10, 0], [50, 35, 15, 0], [45, 40, 15, 0]]
+    >>> fast = [[60, 35, 5, 0], [55, 40, 5, 0], [58, 38, 4, 0]]
+    >>> result = quantile_ratios([0.1, 0.5, 1.0, float("inf")], slow, fast, 0.95)
+    >>> round(result.control, 4), round(result.treatment, 4), result.df, result.p_value < 0.05
+    (0.8125, 0.4965, 4.0, True)
+    """
+    check_alternative(alternative)
+    check_confidence(confidence)
+    check_share("q", q)
+    le = check_edges(edges)
+    arms = [_buckets(le, counts, -1, cumulative) for counts in (control, treatment)]
+    if arms[0].ndim < 2 or arms[0].shape[:-2] != arms[1].shape[:-2]:
+        msg = (
+            f"control has shape {arms[0].shape} and treatment {arms[1].shape}: "
+            f"both must be (…, {cluster}, bucket) with the same leading axes"
+        )
+        raise ValueError(msg)
+    B0, B1 = (arm.shape[-2] for arm in arms)
+    found = [_quantile(le, arm.sum(-2), q) for arm in arms]
+    estimate = [f[0] for f in found]
+    size = [arm.sum(-1) for arm in arms]
+    effective = effective_clusters(size[0]), effective_clusters(size[1])
+    left = [_quantile(le, np.maximum(arm.sum(-2, keepdims=True) - arm, 0.0), q)[0] for arm in arms]
+    scale = divide(size[0].sum(-1), size[1].sum(-1))
+    own, broken, log_own = [], [], []
+    for without in left:
+        missing = np.isnan(without)
+        lost = np.asarray(missing.any(-1)) & (without.shape[-1] > 1)
+        broken.append(lost)
+        own.append(_between(np.where(missing, 0.0, without), lost))
+        log_own.append(_between(np.log(np.where(without > 0, without, 1.0)), lost | np.asarray((without <= 0).any(-1))))
+    plain = lent((own[0], own[1]), scale, effective, (B0, B1))
+    log = lent((log_own[0], log_own[1]), scale, effective, (B0, B1))
+    words = ("control", "treatment")
+    saturated = f"the quantile lies above the last finite edge, {le[-2]:g}, in "
+    unsure = f"the quantile lies above the last finite edge, {le[-2]:g}, with one {cluster} left out, in "
+    refusals: list[tuple[ArrayLike, str]] = []
+    if B0 == 1 and B1 == 1:
+        refusals.append((True, f"one {cluster} in each arm: nothing shows how much it varies by itself"))
+    refusals += too_few(effective, (B0, B1), cluster, minimum_effective)
+    refusals += [(lost, unsure + word) for lost, word in zip(broken, words, strict=True)]
+    method = f"quantile {q:g} of merged buckets, delete-one-{cluster} jackknife in each arm, t({B0 + B1 - 2})"
+    assumption = f"Different {cluster}s vary independently of one another; events spread evenly inside a bucket."
+    if (B0 == 1) != (B1 == 1):
+        lone = words[0] if B0 == 1 else words[1]
+        method += f"; {lone} has one {cluster} and borrows the other arm's variance"
+        assumption = f"{assumption[:-1]}; {cluster}s of both arms vary alike."
+    return conclude(
+        estimate[0],
+        estimate[1],
+        plain[0] + plain[1],
+        log[0] + log[1],
+        df=float(max(B0 + B1 - 2, 1)),
+        confidence=confidence,
+        alternative=alternative,
+        effective=effective,
+        small_arm=False,
+        missing=[(f[3], saturated + word) for f, word in zip(found, words, strict=True)],
+        refusals=refusals,
+        method=method,
+        replication=f"{B0} {cluster}s" if B0 == B1 else f"{B0} {cluster}s in control, {B1} in treatment",
+        assumption=assumption,
+    )
+
+
+def _between(without: Floats, lost: NDArray[np.bool_]) -> Floats:
+    """Jackknife variance of one arm; NaN with one cluster or where an estimate was lost."""
+    if without.shape[-1] == 1:
+        return np.full(without.shape[:-1], np.nan)
+    return np.where(lost, np.nan, leave_one_out_variance(without))
