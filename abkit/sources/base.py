@@ -9,15 +9,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from abkit.window import Window
+
 __all__ = ["Samples", "Source", "Window"]
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """A half-open span of time, `start_ms` <= t < `end_ms`, in milliseconds since the epoch."""
-
-    start_ms: int
-    end_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +65,11 @@ class Source(Protocol):
             SourceError: It can't be reached or answers nonsense, after retries.
             QueryError: The selector is not one.
         """
+        ...
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the source said beside its answers so far, such as that an answer is partial; each once."""
         ...
 
     def close(self) -> None:

@@ -1,0 +1,1 @@
+"""The main job for one experiment: collect, compare, decide."""

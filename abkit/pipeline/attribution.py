@@ -1,0 +1,94 @@
+"""What a series' labels say: whose it is, and what tells its units apart."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from xxhash import xxh64_intdigest
+
+from abkit.spec import Experiment
+from abkit.store import SeriesRow
+
+__all__ = ["canonical", "describe", "mismatches", "series_id"]
+
+
+def canonical(labels: Mapping[str, str]) -> str:
+    """Labels as JSON text, the same for the same labels.
+
+    >>> canonical({"version": "v1", "__name__": "up"})
+    '{"__name__":"up","version":"v1"}'
+    """
+    return json.dumps(labels, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def series_id(experiment: str, source_input: str, labels: str) -> int:
+    """Identity of a series in the store: xxh64 as a signed 64-bit number."""
+    unsigned = xxh64_intdigest(f"{experiment}|{source_input}|{labels}".encode())
+    return unsigned - (1 << 64) if unsigned >= 1 << 63 else unsigned
+
+
+def describe(series: int, source_input: str, labels: Mapping[str, str], experiment: Experiment) -> SeriesRow:
+    """Read a series' labels.
+
+    A series belongs to the variant in its `ab_variant` label where it has one (intention to treat), else to the only
+    variant that has its version (`destination_version`, else `version`).
+
+    Args:
+        series: Its id.
+        source_input: The input's id.
+        labels: `__name__` included.
+        experiment: Whose variants and replicates count.
+    """
+    version = labels.get("destination_version") or labels.get("version", "")
+    if "ab_variant" in labels:
+        variant = labels["ab_variant"] if labels["ab_variant"] in experiment.variants else ""
+    else:
+        same = [name for name, variant in experiment.variants.items() if variant.version == version]
+        variant = same[0] if len(same) == 1 else ""
+    job, instance = labels.get("job", ""), labels.get("instance", "")
+    return SeriesRow(
+        series=series,
+        input=source_input,
+        labels=canonical(labels),
+        variant=variant,
+        version=version,
+        assignment=labels.get("ab_assignment", ""),
+        replicate=_replicate(labels, experiment),
+        instance=labels.get("pod") or instance,
+        target=f"{job}|{instance}" if job or instance else "",
+        le=_bound(labels.get("le")),
+    )
+
+
+def mismatches(rows: Iterable[SeriesRow], experiment: Experiment) -> tuple[Mapping[str, int], Mapping[str, int]]:
+    """Label values that fit no variant, and replicates that are none, each with its number of series.
+
+    Args:
+        rows: Series of the experiment's metrics.
+        experiment: Whose variants and replicates count.
+    """
+    unmatched: Counter[str] = Counter()
+    replicates: Counter[str] = Counter()
+    for row in rows:
+        labels = json.loads(row.labels)
+        if not row.variant:
+            unmatched[labels.get("ab_variant", row.version)] += 1
+        if "ab_replicate" in labels and _replicate(labels, experiment) < 0:
+            replicates[labels["ab_replicate"]] += 1
+    return dict(sorted(unmatched.items())), dict(sorted(replicates.items()))
+
+
+def _replicate(labels: Mapping[str, str], experiment: Experiment) -> int:
+    text = labels.get("ab_replicate", "")
+    # Exactly as the services write it: '١' and '+1' are digits or numbers to Python too.
+    known = text.isascii() and text.isdigit() and int(text[:9]) < experiment.assignment.replicates
+    return int(text[:9]) if known else -1
+
+
+def _bound(text: str | None) -> float | None:
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return None

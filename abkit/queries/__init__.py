@@ -1,0 +1,10 @@
+"""Loads and strictly renders what lies in `queries/`: the metric catalogue in PromQL, and SQL."""
+
+from __future__ import annotations
+
+from abkit.queries.catalogue import catalogue, definition
+from abkit.queries.rendering import render
+from abkit.queries.resolving import EXPOSED_USERS, Input, ResolvedMetric, resolve, starts
+from abkit.queries.sql import sql
+
+__all__ = ["EXPOSED_USERS", "Input", "ResolvedMetric", "catalogue", "definition", "render", "resolve", "sql", "starts"]

@@ -1,0 +1,19 @@
+"""The store: one DuckDB file. Nothing else in abkit imports `duckdb`."""
+
+from __future__ import annotations
+
+from abkit.store.records import Flag, InputRow, Pull, Quality, Read, SeriesRow, VerdictRow, Weight, Written
+from abkit.store.store import Store
+
+__all__ = [
+    "Flag",
+    "InputRow",
+    "Pull",
+    "Quality",
+    "Read",
+    "SeriesRow",
+    "Store",
+    "VerdictRow",
+    "Weight",
+    "Written",
+]

@@ -1,0 +1,104 @@
+"""Opens the DuckDB file, waits a bounded time for its lock, and turns DuckDB's complaints into abkit's."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import duckdb
+
+from abkit.errors import StoreError, StoreLocked, StoreUnusable, StoreVersion
+
+__all__ = ["connected", "translated"]
+
+# Extensions beyond the bundled ones can't be downloaded everywhere, and a reader must not try.
+_CONFIG: Final = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+_FIRST_PAUSE: Final = 0.01
+_LONGEST_PAUSE: Final = 0.2
+
+
+@contextmanager
+def connected(path: Path, *, read_only: bool, wait: float) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection to the store's file, closed at the end.
+
+    Args:
+        path: The file.
+        read_only: Open for reading, beside other readers.
+        wait: Seconds to wait for another process' lock.
+
+    Raises:
+        StoreLocked: It is still locked.
+        StoreUnusable: It can't be opened, or DuckDB fails in the block.
+        StoreVersion: A newer DuckDB wrote it.
+    """
+    connection = _open(path, read_only=read_only, wait=wait)
+    try:
+        with translated(path):
+            yield connection
+    finally:
+        # A checkpoint that fails at the close (a full disk) loses nothing: the log is replayed at the next open.
+        with translated(path):
+            connection.close()
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Turn DuckDB's errors in the block into the store's."""
+    try:
+        yield
+    except duckdb.Error as error:
+        raise _unusable(path, error) from None
+
+
+def _open(path: Path, *, read_only: bool, wait: float) -> duckdb.DuckDBPyConnection:
+    if read_only and not path.exists():
+        msg = f"{path}: no store here: run abkit pull first, or name the store with --db"
+        raise StoreUnusable(msg)
+    deadline = time.monotonic() + wait
+    pause = _FIRST_PAUSE
+    while True:
+        try:
+            return duckdb.connect(path, read_only=read_only, config=dict(_CONFIG))
+        except duckdb.Error as error:
+            if not _is_lock(error):
+                raise _unusable(path, error) from None
+            if time.monotonic() + pause > deadline:
+                raise _locked(path, error, wait) from None
+        time.sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+def _is_lock(error: duckdb.Error) -> bool:
+    text = str(error)
+    # The second is this process' own: a reader and a writer in two threads.
+    return "Could not set lock" in text or "with a different configuration" in text
+
+
+def _locked(path: Path, error: duckdb.Error, wait: float) -> StoreLocked:
+    holder = re.search(r"\(PID (\d+)\)", str(error))
+    who = f"process {holder[1]}" if holder else "another connection of this process"
+    return StoreLocked(
+        f"{path}: locked by {who} for more than {wait:g} s: wait for it to end, or end it, and try again"
+    )
+
+
+def _unusable(path: Path, error: duckdb.Error) -> StoreError:
+    text = str(error)
+    words = re.sub(r"\s+", " ", text.splitlines()[0] if text else type(error).__name__)[:300]
+    if "database file with version number" in text:
+        return StoreVersion(
+            f"{path}: written by a newer DuckDB: upgrade abkit's duckdb, or name another store ({words})"
+        )
+    if "not a valid DuckDB database" in text:
+        return StoreUnusable(f"{path}: is not a DuckDB file: name another store with --db; it was left as it is")
+    if isinstance(error, (duckdb.SerializationException, duckdb.InternalException, duckdb.FatalException)) or (
+        "Could not read enough bytes" in text or "checksum" in text.lower() or "Corrupt" in text
+    ):
+        return StoreUnusable(f"{path}: is damaged: restore it from a backup, or pull into a new store ({words})")
+    if "No such file or directory" in text and not path.parent.exists():
+        return StoreUnusable(f"{path}: there is no folder {path.parent}: make it, or name another store with --db")
+    return StoreUnusable(f"{path}: can't be used: check the path, its rights and the room on the disk ({words})")

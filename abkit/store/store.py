@@ -1,0 +1,223 @@
+"""The store's face: short transactions, readers that open read-only for each question."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+import pyarrow as pa
+
+from abkit import __version__
+from abkit.errors import StoreUnusable, StoreVersion
+from abkit.evidence import Evaluation
+from abkit.queries.sql import migrations, sql
+from abkit.store.connection import connected
+from abkit.store.records import Pull, Quality, Read, VerdictRow, Weight, Written
+from abkit.store.writing import run, write_pull
+from abkit.window import Window
+
+__all__ = ["Store"]
+
+_WAIT: Final = 10.0
+
+
+class Store:
+    """One DuckDB file.
+
+    Nothing is opened between calls: each opens the file, does its work and closes it, so that a writer and many readers
+    in other processes get along. A locked file is waited for.
+
+    Args:
+        path: The file; `write` makes it.
+        wait: Seconds to wait for another process' lock.
+
+    Raises:
+        StoreLocked: (every method) Another process holds the file for longer.
+        StoreUnusable: (every method) It is missing (readers), not a store, damaged, or can't be written.
+        StoreVersion: (every method) A newer abkit wrote it.
+    """
+
+    def __init__(self, path: Path | str, *, wait: float = _WAIT) -> None:
+        self.path = Path(path)
+        self._wait = wait
+
+    @property
+    def exists(self) -> bool:
+        """Whether the file is there."""
+        return self.path.exists()
+
+    def write(self, pull: Pull) -> Written:
+        """Write a pull, all of it or nothing."""
+        with self._writing() as connection:
+            return write_pull(connection, pull)
+
+    def totals(self, experiment: str, window: Window, step_ms: int | None = None) -> pa.Table:
+        """Sums over a window, by all that tells units apart.
+
+        Only cells of time that lie wholly in the window count: minutes for the newest 48 hours, hours before, each cut
+        where the split changed, where the analysis starts and ends, and at the edges of what was read.
+
+        Args:
+            experiment: The experiment's name.
+            window: Half-open.
+            step_ms: Length of a look; None for one look.
+
+        Returns:
+            Rows with a total other than 0, in a fixed order, the same bytes for the same store. Columns: `input` (its
+            id), `variant`, `assignment` ('' where not labelled), `replicate` (int32, -1 where not labelled), `instance`
+            ('' where not kept), `le` (double, null but for buckets; in the series' own unit), `epoch` (int64, ms: when
+            the split in force came into force; 0 before the first known one), `look` (int32) and `total` (double, in
+            the counter's own unit).
+        """
+        with self._reading() as connection:
+            values = {
+                "experiment": experiment,
+                "start_ms": window.start_ms,
+                "end_ms": window.end_ms,
+                "step_ms": step_ms,
+            }
+            return connection.sql(sql("totals"), params=values).to_arrow_table()
+
+    def span(self, experiment: str) -> Window | None:
+        """What was read: from when to when increments count. None before the first pull."""
+        row = self._rows("store/reach", experiment=experiment)[0]
+        return None if row[0] is None else Window(row[0], row[1])
+
+    def coverage(self, experiment: str) -> Mapping[str, Read]:
+        """What was read of each input: input's id → span. Empty for a store that isn't there."""
+        if not self.exists:
+            return {}
+        return {row[0]: Read(*row) for row in self._rows("store/coverage", experiment=experiment)}
+
+    def series(self, experiment: str) -> Sequence[tuple[int, str, str]]:
+        """Known series: id, input's id, labels as JSON. Empty for a store that isn't there."""
+        return self._rows("store/known_series", experiment=experiment) if self.exists else []
+
+    def weights(self, experiment: str) -> tuple[Weight, ...]:
+        """The split's history, by time. Empty for a store that isn't there."""
+        if not self.exists:
+            return ()
+        return tuple(Weight(*row) for row in self._rows("store/weights", experiment=experiment))
+
+    def quality(self, experiment: str) -> Quality | None:
+        """What the numbers rest on, as the latest pull left it; None before the first."""
+        rows = self._rows("store/latest_pull", experiment=experiment)
+        return Quality.from_json(rows[0][1]) if rows else None
+
+    def experiments(self) -> list[str]:
+        """Names of all experiments."""
+        return [name for (name,) in self._rows("store/experiments")]
+
+    def source(self, experiment: str) -> str | None:
+        """Where the latest pull read from; None before the first."""
+        rows = self._rows("store/latest_pull", experiment=experiment)
+        return str(rows[0][0]) if rows else None
+
+    def split_at(self, experiment: str, moment_ms: int) -> Mapping[str, int] | None:
+        """The split in force at a moment, variant → basis points; None where it is not known."""
+        rows = [
+            row
+            for row in self.weights(experiment)
+            if row.from_ms <= moment_ms and (row.to_ms is None or moment_ms < row.to_ms)
+        ]
+        return {row.variant: row.weight for row in rows} or None
+
+    def append_verdict(self, evaluation: Evaluation) -> bool:
+        """Keep a verdict and its numbers, unless the experiment's last verdict was the same to the byte.
+
+        Returns:
+            Whether it was added.
+        """
+        document = evaluation.to_json()
+        start, end = evaluation.window.start, evaluation.window.end
+        values: dict[str, Any] = {
+            "experiment": evaluation.experiment,
+            "as_of_ms": _milliseconds(evaluation.as_of),
+            "window_start_ms": _milliseconds(start),
+            "window_end_ms": _milliseconds(end),
+            "fingerprint": hashlib.sha256(document.encode()).hexdigest()[:16],
+            "spec_hash": evaluation.provenance.spec_hash,
+            "abkit_version": evaluation.provenance.abkit_version,
+            "verdict": str(evaluation.verdict),
+            "document": document,
+        }
+        results = [
+            {"metric": metric.metric, "variant": metric.variant, "document": metric.model_dump_json()}
+            for metric in evaluation.metrics
+        ]
+        with self._writing() as connection:
+            connection.execute("BEGIN")
+            rows = run(connection, "store/append_verdict", **values)
+            if rows:
+                for result in results:
+                    run(connection, "store/append_result", verdict_id=rows[0][0], **result)
+            connection.execute("COMMIT")
+        return bool(rows)
+
+    def verdicts(self, experiment: str, limit: int = 100) -> list[VerdictRow]:
+        """Verdicts of an experiment, newest first."""
+        return [
+            VerdictRow(name, as_of, None if start is None else Window(start, end), *rest)
+            for name, as_of, start, end, *rest in self._rows("store/verdicts", experiment=experiment, limit=limit)
+        ]
+
+    def latest_documents(self) -> list[str]:
+        """The newest verdict of each experiment as JSON, by the experiment's name."""
+        return [document for (document,) in self._rows("store/latest_documents")]
+
+    def _rows(self, name: str, **values: Any) -> list[Any]:
+        with self._reading() as connection:
+            return run(connection, name, **values)
+
+    @contextmanager
+    def _reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        with connected(self.path, read_only=True, wait=self._wait) as connection:
+            current = _version(connection, self.path) == migrations()[-1][0]
+            if current:
+                yield connection
+        if not current:
+            # An older abkit's store: bring it up to date, then read.
+            with self._writing() as connection:
+                yield connection
+
+    @contextmanager
+    def _writing(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        with connected(self.path, read_only=False, wait=self._wait) as connection:
+            _migrate(connection, _version(connection, self.path))
+            yield connection
+
+
+def _version(connection: duckdb.DuckDBPyConnection, path: Path) -> int:
+    marks, tables = run(connection, "store/schema")[0]
+    if not marks:
+        if tables:
+            msg = f"{path}: is a DuckDB file but not abkit's: name another store with --db; it was left as it is"
+            raise StoreUnusable(msg)
+        return 0
+    version, writer = next((int(number), str(name)) for number, name in run(connection, "store/version"))
+    newest = migrations()[-1][0]
+    if version > newest:
+        msg = (
+            f"{path}: written by abkit {writer} (store version {version}); this is abkit {__version__}, which knows "
+            f"up to {newest}: upgrade abkit, or name another store with --db"
+        )
+        raise StoreVersion(msg)
+    return version
+
+
+def _milliseconds(moment: datetime | None) -> int | None:
+    return None if moment is None else round(moment.timestamp() * 1000)
+
+
+def _migrate(connection: duckdb.DuckDBPyConnection, version: int) -> None:
+    for target, statements in migrations():
+        if target > version:
+            connection.execute("BEGIN")
+            connection.execute(statements)
+            run(connection, "store/mark_version", version=target, abkit=__version__)
+            connection.execute("COMMIT")

@@ -1,0 +1,208 @@
+"""What one pull does to the store, in one transaction.
+
+The samples of what was read are deleted and inserted by range, the increments of that range (and of the first sample
+after it) computed anew from them, and the facts of the hours that they lie in from the increments. So the same pull
+again changes no row, a late sample lands where it belongs, and many small pulls leave the same rows as a large one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import astuple, fields, replace
+from typing import Any, Final
+
+import duckdb
+import pyarrow as pa
+
+from abkit.queries import sql
+from abkit.store.records import InputRow, Pull, Quality, Read, SeriesRow, Weight, Written
+
+__all__ = ["MINUTES_KEPT_MS", "run", "write_pull"]
+
+_HOUR: Final = 3_600_000
+MINUTES_KEPT_MS: Final = 48 * _HOUR
+"""How long before the watermark facts are kept by minute; before that by hour."""
+
+_FAR: Final = 1 << 60
+
+_INPUTS = pa.schema(
+    [("metric", "string"), ("role", "string"), ("input", "string"), ("selector", "string"), ("by_instance", pa.bool_())]
+)
+_SERIES = pa.schema(
+    [
+        ("series", pa.int64()),
+        ("input", "string"),
+        ("labels", "string"),
+        ("variant", "string"),
+        ("version", "string"),
+        ("assignment", "string"),
+        ("replicate", pa.int32()),
+        ("instance", "string"),
+        ("target", "string"),
+        ("le", pa.float64()),
+    ]
+)
+_WEIGHTS = pa.schema(
+    [("from_ms", pa.int64()), ("to_ms", pa.int64()), ("variant", "string"), ("weight", pa.int32()), ("known", "string")]
+)
+_PULLED = pa.schema(
+    [
+        ("input", "string"),
+        ("read_from_ms", pa.int64()),
+        ("start_ms", pa.int64()),
+        ("end_ms", pa.int64()),
+        ("from_ms", pa.int64()),
+        ("to_ms", pa.int64()),
+    ]
+)
+
+
+def run(connection: duckdb.DuckDBPyConnection, name: str, **values: Any) -> list[tuple[Any, ...]]:
+    """Run the statements of a file in `queries/sql/`, each with the parameters that it names.
+
+    Returns:
+        All rows of the last one. (A result that is not read to its end would block the connection.)
+    """
+    rows: list[tuple[Any, ...]] = []
+    for statement in connection.extract_statements(sql(name)):
+        connection.execute(statement, {key: values[key] for key in statement.named_parameters})
+        rows = connection.fetchall()
+    return rows
+
+
+def write_pull(connection: duckdb.DuckDBPyConnection, pull: Pull) -> Written:
+    """Write a pull.
+
+    Args:
+        connection: Open for writing.
+        pull: What was read.
+
+    Returns:
+        What changed, and the experiment's quality now.
+    """
+    before = _number(run(connection, "store/count_samples"))
+    connection.execute("BEGIN")
+    try:
+        quality = _write(connection, pull)
+        after = _number(run(connection, "store/count_samples"))
+        connection.execute("COMMIT")
+    except BaseException:
+        # After a fatal error there is nothing left to roll back, and the first error is the one to tell.
+        with suppress(duckdb.Error):
+            connection.execute("ROLLBACK")
+        raise
+    return Written(pull.samples.num_rows, after - before, _series_read(pull), quality)
+
+
+def _write(connection: duckdb.DuckDBPyConnection, pull: Pull) -> Quality:
+    name = pull.experiment
+    _register(connection, pull)
+    old_start, old_end = _reach(connection, name)
+    stale = _number(run(connection, "store/outdated", experiment=name)) > 0
+    run(connection, "store/prepare", experiment=name)
+    if pull.reads:
+        first = min(_from(read) for read in pull.reads)
+        run(connection, "store/advance", experiment=name)
+        run(connection, "store/delete_samples", experiment=name)
+        run(connection, "store/insert_samples")
+        run(connection, "store/delete_increments", experiment=name, from_ms=first)
+        _keep(connection, "fresh", "increments", experiment=name, from_ms=first)
+        run(connection, "store/insert_increments")
+    start, end = _reach(connection, name)
+    if start is not None and end is not None:
+        cutoff = _cutoff(end)
+        if stale or start != old_start:
+            _facts(connection, name, -_FAR, _FAR, cutoff)
+        else:
+            # The cells at the old watermark were cut short there.
+            first = min([old_end or end, *(_from(read) for read in pull.reads)])
+            last = max([end, *([_last(connection)] if pull.reads else [])])
+            if old_end is not None and _cutoff(old_end) < cutoff:
+                _facts(connection, name, _cutoff(old_end), min(cutoff, _hour(first)), cutoff)
+            _facts(connection, name, _hour(first), _hour(last) + _HOUR, cutoff)
+    quality = _quality(connection, pull)
+    run(
+        connection,
+        "store/record_pull",
+        experiment=name,
+        start_ms=pull.window.start_ms,
+        end_ms=pull.window.end_ms,
+        source=pull.source,
+        way=pull.way,
+        samples=pull.samples.num_rows,
+        series=_series_read(pull),
+        quality=quality.to_json(),
+    )
+    return quality
+
+
+def _register(connection: duckdb.DuckDBPyConnection, pull: Pull) -> None:
+    connection.register("new_inputs", _table(pull.inputs, _INPUTS, InputRow))
+    connection.register("new_series", _table(pull.series, _SERIES, SeriesRow))
+    connection.register("new_weights", _table(pull.weights, _WEIGHTS, Weight))
+    connection.register("new_cuts", pa.table({"at_ms": pa.array(pull.cuts, pa.int64())}))
+    connection.register("new_samples", pull.samples)
+    rows = [(r.input, r.read_from_ms, r.start_ms, r.end_ms, _from(r), r.end_ms) for r in pull.reads]
+    columns = zip(*rows, strict=True) if rows else [()] * len(_PULLED)
+    connection.register(
+        "pulled",
+        pa.table([pa.array(column, kind.type) for column, kind in zip(columns, _PULLED, strict=True)], schema=_PULLED),
+    )
+
+
+def _table(rows: Sequence[Any], schema: pa.Schema, kind: type) -> pa.Table:
+    names = [entry.name for entry in fields(kind)]
+    values = [astuple(row) for row in rows]
+    columns = dict(zip(names, zip(*values, strict=True), strict=True)) if values else dict.fromkeys(names, ())
+    return pa.table([pa.array(columns[entry.name], entry.type) for entry in schema], schema=schema)
+
+
+def _from(read: Read) -> int:
+    # Older than what the source still holds (its retention), the stored samples are all there is: they stay.
+    return read.read_from_ms if read.first_ms is None else max(read.read_from_ms, read.first_ms)
+
+
+def _facts(connection: duckdb.DuckDBPyConnection, name: str, from_ms: int, to_ms: int, cutoff_ms: int) -> None:
+    if from_ms >= to_ms:
+        return
+    _keep(connection, "fresh_facts", "facts", experiment=name, from_ms=from_ms, to_ms=to_ms, cutoff_ms=cutoff_ms)
+    run(connection, "store/replace_facts", experiment=name, from_ms=from_ms, to_ms=to_ms)
+
+
+def _keep(connection: duckdb.DuckDBPyConnection, table: str, query: str, **values: Any) -> None:
+    """Run a query of `queries/sql/` into a temporary table of this connection."""
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE {table} AS {sql(query)}", values).fetchall()
+
+
+def _quality(connection: duckdb.DuckDBPyConnection, pull: Pull) -> Quality:
+    row = run(connection, "quality", experiment=pull.experiment)[0]
+    names = [column[0] for column in connection.description or ()]
+    seen = {variant for (variant,) in run(connection, "store/variants_seen", experiment=pull.experiment)}
+    missing = tuple(variant for variant in pull.variants if variant not in seen)
+    return replace(pull.quality, missing_variants=missing, **dict(zip(names, row, strict=True)))
+
+
+def _reach(connection: duckdb.DuckDBPyConnection, name: str) -> tuple[int | None, int | None]:
+    row = run(connection, "store/reach", experiment=name)[0]
+    return row[0], row[1]
+
+
+def _last(connection: duckdb.DuckDBPyConnection) -> int:
+    return int(run(connection, "store/last_change")[0][0] or 0)
+
+
+def _number(rows: list[tuple[Any, ...]]) -> int:
+    return int(rows[0][0])
+
+
+def _series_read(pull: Pull) -> int:
+    return int(pull.samples["series"].unique().__len__())
+
+
+def _cutoff(end_ms: int) -> int:
+    return _hour(end_ms - MINUTES_KEPT_MS)
+
+
+def _hour(moment_ms: int) -> int:
+    return moment_ms - moment_ms % _HOUR

@@ -1,0 +1,35 @@
+-- What a pull's increments rest on, over all that the store holds of an experiment. Parameter: $experiment.
+WITH
+own AS (
+  SELECT series, input, variant, coalesce(nullif(target, ''), CAST(series AS VARCHAR)) AS target
+  FROM series WHERE experiment = $experiment
+),
+flagged AS (
+  SELECT o.series, o.target, i.previous_ts, i.ts, i.flags
+  FROM increments AS i JOIN own AS o ON o.series = i.series
+  WHERE i.flags <> 0
+),
+moments AS (
+  SELECT DISTINCT o.target, m.ts FROM samples AS m JOIN own AS o ON o.series = m.series
+),
+spacings AS (
+  SELECT target, ts - lag(ts) OVER (PARTITION BY target ORDER BY ts) AS spacing_ms FROM moments
+)
+SELECT
+  (SELECT CAST(median(spacing_ms) AS BIGINT) FROM spacings) AS scrape_interval_ms,
+  (SELECT count(DISTINCT target) FROM own) AS targets,
+  (SELECT count(*) FROM (SELECT DISTINCT target, ts FROM flagged WHERE flags & 4 <> 0) AS g) AS gaps,
+  (SELECT count(*) FROM (SELECT DISTINCT target, ts FROM flagged WHERE flags & 1 <> 0) AS r) AS resets,
+  (SELECT count(*) FROM flagged WHERE flags & 2 <> 0) AS births,
+  (SELECT count(*) FROM flagged WHERE flags & 8 <> 0) AS unseen_births,
+  (
+    SELECT count(*) FROM samples AS m JOIN own AS o ON o.series = m.series
+    WHERE o.input <> 'process-start' AND NOT (m.value >= 0 AND m.value < 1e18)
+  ) AS non_finite,
+  (
+    SELECT count(*) FROM (
+      SELECT target FROM own
+      EXCEPT
+      SELECT target FROM own WHERE input = 'process-start'
+    ) AS w
+  ) AS targets_without_start

@@ -1,0 +1,2 @@
+-- Samples of all experiments.
+SELECT count(*) AS samples FROM samples
