@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from datetime import UTC, datetime
@@ -23,8 +24,8 @@ __all__ = [
     "error_console",
     "now",
     "output",
-    "parse_percentages",
     "parse_time",
+    "write_json",
     "write_stdout",
 ]
 
@@ -93,34 +94,9 @@ def parse_time(text: str | None, option: str, moment: datetime) -> datetime | No
     raise InputError(msg)
 
 
-def parse_percentages(pairs: list[str], option: str) -> dict[str, float]:
-    """Read `v2=25` pairs.
-
-    Args:
-        pairs: What the user wrote; commas may join several.
-        option: The option's name, for the error.
-
-    Returns:
-        Version → percent.
-
-    Raises:
-        InputError: One is no such pair.
-
-    >>> parse_percentages(["v2=25,v3=5"], "--weights")
-    {'v2': 25.0, 'v3': 5.0}
-    """
-    found: dict[str, float] = {}
-    for pair in (part for text in pairs for part in text.split(",")):
-        name, equals, number = pair.partition("=")
-        try:
-            percent = float(number.removesuffix("%"))
-        except ValueError:
-            percent = -1.0
-        if not equals or not name or not 0 <= percent <= 100:
-            msg = f"{option}: should be VERSION=PERCENT, such as v2=25 (got '{pair}')"
-            raise InputError(msg)
-        found[name.strip()] = percent
-    return found
+def write_json(document: object) -> None:
+    """Print one JSON document and nothing else."""
+    write_stdout(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def write_stdout(text: str) -> None:

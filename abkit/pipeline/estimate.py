@@ -1,0 +1,211 @@
+"""Which estimator a metric gets, and what it may claim.
+
+===================== ============================== ==========================================================
+metric's scope        what the series carry          compared by
+===================== ============================== ==========================================================
+user                  replicates                     hash replicates; within weight epochs where the split moved
+user                  none                           nothing: `not user-level`, shown and never decided on
+technical             replicates and instances       two-way: the larger of both sources of noise
+technical             instances                      instances
+===================== ============================== ==========================================================
+
+Instances belong to one version and come and go with a rollout, so technical metrics are compared within the newest
+weight epoch only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from abkit import stats
+from abkit.evidence import Status, StatusCode
+from abkit.pipeline.totals import RANDOMISED, Totals
+from abkit.queries import ResolvedMetric
+from abkit.spec import Experiment, Kind, Role, Scope
+
+__all__ = ["Estimate", "estimate"]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What an estimator gave: a comparison over looks, or the plain values and why there is no comparison.
+
+    Attributes:
+        status: Why there is no comparison; ok where there is one.
+        control: Plain value of the control, where there is no comparison.
+        treatment: Plain value of the treatment, likewise.
+        comparison: One entry a look.
+        replicates: Number of units of replication.
+    """
+
+    status: Status
+    control: float | None = None
+    treatment: float | None = None
+    comparison: stats.Comparison | None = None
+    replicates: int | None = None
+
+
+def estimate(experiment: Experiment, metric: ResolvedMetric, totals: Totals, treatment: str) -> Estimate:
+    """Compare a treatment with the control on a metric, at all looks at once.
+
+    Args:
+        experiment: The experiment file.
+        metric: The metric with its inputs.
+        totals: The store's totals.
+        treatment: The treatment's name.
+    """
+    arms = (experiment.control, treatment)
+    inputs = [data.id for data in metric.inputs.values()]
+    for name in arms:
+        if missing := _missing(metric, totals, name):
+            return Estimate(missing, *_values(metric, totals, arms))
+    definition = metric.definition
+    if definition.kind is Kind.RATE:
+        status = Status(
+            code=StatusCode.DESCRIPTIVE, reason="traffic follows the split, so it is shown and not compared"
+        )
+        return Estimate(status, *_values(metric, totals, arms))
+    if definition.kind is Kind.QUANTILE:
+        return _by_quantile(experiment, metric, totals, arms)
+    replicated = all(totals.replicated(data) for data in inputs)
+    if replicated and (last := max(totals.last_replicate(data) for data in inputs)) >= experiment.assignment.replicates:
+        reason = (
+            f"services label replicate {last}, but assignment.replicates is {experiment.assignment.replicates}: "
+            "make them agree"
+        )
+        return Estimate(Status(code=StatusCode.NOT_USER_LEVEL, reason=reason), *_values(metric, totals, arms))
+    if definition.scope is Scope.USER:
+        if not replicated:
+            reason = (
+                "the counters carry no replicate (ab_replicate), so how much users differ is unknown "
+                "and chance can't be told from effect"
+            )
+            return Estimate(Status(code=StatusCode.NOT_USER_LEVEL, reason=reason), *_values(metric, totals, arms))
+        if unlabelled := _unlabelled(metric, totals):
+            return Estimate(unlabelled, *_values(metric, totals, arms))
+        return _by_replicate(experiment, metric, totals, arms)
+    names = [_instances(metric, totals, name) for name in arms]
+    if not all(names):
+        reason = "the series carry no instance, so how much pods differ is unknown"
+        return Estimate(Status(code=StatusCode.DESCRIPTIVE, reason=reason), *_values(metric, totals, arms))
+    if replicated:
+        return _two_way(experiment, metric, totals, arms, names)
+    return _by_instance(experiment, metric, totals, arms, names)
+
+
+def _missing(metric: ResolvedMetric, totals: Totals, variant: str) -> Status | None:
+    """Why a variant has nothing to compare; None where it has."""
+    data = metric.inputs.get(Role.DENOMINATOR) or next(iter(metric.inputs.values()))
+    if totals.sum(data.id, variant) > 0:
+        return None
+    mask = totals.any_rows(data.id, variant)
+    if (totals.total[mask] > 0).any():
+        how = ", ".join(sorted(set(totals.assignment[mask].tolist())))
+        reason = f"{variant} gets its traffic by {how}, not by the {RANDOMISED} of the user: another population"
+        return Status(code=StatusCode.NOT_RANDOMISED, reason=reason)
+    return Status(code=StatusCode.NO_DATA, reason=f"nothing counted for {variant} ({data.selector})")
+
+
+def _unlabelled(metric: ResolvedMetric, totals: Totals) -> Status | None:
+    """Why user counters that don't say how requests were assigned can't be tested; None where they say."""
+    for data in metric.inputs.values():
+        if (totals.assignment[totals.rows(data.id)] == "").any():
+            reason = (
+                "the counters don't say how their requests were assigned (ab_assignment), so rules can't be told apart"
+            )
+            return Status(code=StatusCode.NOT_RANDOMISED, reason=reason)
+    return None
+
+
+def _by_replicate(experiment: Experiment, metric: ResolvedMetric, totals: Totals, arms: tuple[str, str]) -> Estimate:
+    count, confidence = experiment.assignment.replicates, experiment.analysis.confidence
+    control, treatment = (
+        _sums(metric, partial(totals.by_replicate, variant=name, replicates=count), slice(None)) for name in arms
+    )
+    cluster = "hash replicate"
+    if len(totals.epochs) > 1:
+        return Estimate(
+            Status(), comparison=stats.stratified(control, treatment, confidence, cluster=cluster), replicates=count
+        )
+    first, second = (stats.ClusterSums(arm.num[:, 0], arm.den[:, 0]) for arm in (control, treatment))
+    return Estimate(Status(), comparison=stats.ratios(first, second, confidence, cluster=cluster), replicates=count)
+
+
+def _two_way(
+    experiment: Experiment, metric: ResolvedMetric, totals: Totals, arms: tuple[str, str], names: list[list[str]]
+) -> Estimate:
+    count = experiment.assignment.replicates
+    control, treatment = (
+        _sums(metric, partial(totals.by_cell, variant=name, replicates=count, names=pods), -1)
+        for name, pods in zip(arms, names, strict=True)
+    )
+    comparison = stats.two_way(control, treatment, experiment.analysis.confidence)
+    return Estimate(Status(), comparison=comparison, replicates=count)
+
+
+def _by_instance(
+    experiment: Experiment, metric: ResolvedMetric, totals: Totals, arms: tuple[str, str], names: list[list[str]]
+) -> Estimate:
+    control, treatment = (
+        _sums(metric, partial(totals.by_instance, variant=name, names=pods), -1)
+        for name, pods in zip(arms, names, strict=True)
+    )
+    comparison = stats.ratios(
+        control, treatment, experiment.analysis.confidence, cluster="instance", small_arm_rule=False
+    )
+    return Estimate(Status(), comparison=comparison, replicates=sum(map(len, names)))
+
+
+def _by_quantile(experiment: Experiment, metric: ResolvedMetric, totals: Totals, arms: tuple[str, str]) -> Estimate:
+    data = metric.inputs[Role.BUCKET]
+    names = [totals.instances(data.id, name) for name in arms]
+    edges = totals.edges(data.id)
+    if not np.isinf(edges[-1:]).all():
+        reason = 'the histogram has no bucket le="+Inf": its counts are not whole'
+        return Estimate(Status(code=StatusCode.UNDEFINED, reason=reason))
+    if not all(names) or metric.definition.quantile is None:
+        reason = "the series carry no instance, so how much pods differ is unknown"
+        return Estimate(Status(code=StatusCode.DESCRIPTIVE, reason=reason))
+    control, treatment = (
+        totals.by_bucket(data.id, name, pods, edges)[:, -1] for name, pods in zip(arms, names, strict=True)
+    )
+    comparison = stats.quantile_ratios(
+        edges * metric.definition.scale,
+        control,
+        treatment,
+        metric.definition.quantile,
+        experiment.analysis.confidence,
+        cumulative=True,
+    )
+    return Estimate(Status(), comparison=comparison, replicates=sum(map(len, names)))
+
+
+def _sums(metric: ResolvedMetric, totals: Callable[[str], Floats], epoch: slice | int) -> stats.ClusterSums:
+    """Numerator and denominator of one arm, (look, [epoch,] cluster…); the numerator in the metric's unit."""
+    num, den = (totals(metric.inputs[role].id)[:, epoch] for role in (Role.NUMERATOR, Role.DENOMINATOR))
+    return stats.ClusterSums(num * metric.definition.scale, den)
+
+
+def _instances(metric: ResolvedMetric, totals: Totals, variant: str) -> list[str]:
+    return sorted({name for data in metric.inputs.values() for name in totals.instances(data.id, variant)})
+
+
+def _values(metric: ResolvedMetric, totals: Totals, arms: tuple[str, str]) -> tuple[float | None, float | None]:
+    """Plain values of both arms, for what can't be compared; of all traffic, however it was assigned."""
+    return _value(metric, totals, arms[0]), _value(metric, totals, arms[1])
+
+
+def _value(metric: ResolvedMetric, totals: Totals, variant: str) -> float | None:
+    sums = {role: float(totals.total[totals.any_rows(data.id, variant)].sum()) for role, data in metric.inputs.items()}
+    if metric.definition.kind is Kind.RATE:
+        return sums[Role.NUMERATOR] / totals.seconds if totals.seconds > 0 else None
+    if not sums.get(Role.DENOMINATOR):
+        return None
+    return sums[Role.NUMERATOR] * metric.definition.scale / sums[Role.DENOMINATOR]

@@ -1,0 +1,125 @@
+"""Whether results may be believed: the users' split against the intended one, and the data's quality."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from abkit import stats
+from abkit.evidence import Finding, Severity, Srm
+from abkit.evidence import Quality as QualityModel
+from abkit.pipeline.totals import Totals
+from abkit.queries import ResolvedMetric
+from abkit.spec import Experiment, Role
+from abkit.store import Quality
+
+__all__ = ["SRM_ALPHA", "quality_of", "srm_of"]
+
+SRM_ALPHA = 0.001
+"""Always-valid p below which the split is called wrong: a false alarm costs a whole test."""
+
+
+def srm_of(
+    experiment: Experiment, exposed: ResolvedMetric, totals: Totals, splits: Mapping[int, Mapping[str, int]]
+) -> Srm:
+    """Compare users first exposed with the split that was in force.
+
+    Users, not requests: a treatment that makes users more active moves requests without any mismatch.
+
+    Args:
+        experiment: The experiment file.
+        exposed: The metric that counts first exposures.
+        totals: The store's totals.
+        splits: Start of each weight epoch → variant → basis points.
+    """
+    data = exposed.inputs[Role.NUMERATOR]
+    variants = list(experiment.variants)
+    rows = totals.rows(data.id)
+    if not rows.any():
+        reason = f"The services don't count first exposures ({data.selector}), so the split of users can't be checked."
+        return Srm(status="unavailable", reason=reason)
+    if (totals.assignment[rows] == "").any():
+        reason = "First exposures don't say how they were assigned (ab_assignment), so the split can't be checked."
+        return Srm(status="unavailable", reason=reason)
+    observed = np.rint(totals.by_variant(data.id, variants))
+    weights = np.array([[splits[start].get(name, 0) for name in variants] for start in totals.epochs], dtype=float)
+    seen = observed.sum(axis=-1) > 0
+    found = stats.srm(observed[seen], weights[seen], alpha=SRM_ALPHA)
+    users = dict(zip(variants, observed.sum(axis=0).astype(int).tolist(), strict=True))
+    expected = dict(zip(variants, found.expected, strict=True))
+    shown = ", ".join(f"{name} {users[name]:,} of {expected[name]:,.0f} expected" for name in variants)
+    if found.alarm:
+        stray = f" {found.stray:,.0f} of them are in a variant that should get none." if found.stray else ""
+        p = "" if found.sequential_p_value is None else f" (always-valid p = {found.sequential_p_value:.1g})"
+        reason = (
+            f"Users are not split as intended: {shown}{p}.{stray} "
+            "Something loses or adds users on one side: results can't be trusted."
+        )
+    else:
+        reason = f"Users are split as intended: {shown}."
+    return Srm(
+        status="mismatch" if found.alarm else "ok",
+        reason=reason,
+        observed=users,
+        expected=expected,
+        p_value=found.p_value,
+        sequential_p_value=found.sequential_p_value,
+        method=found.method,
+    )
+
+
+def quality_of(quality: Quality | None, experiment: Experiment) -> QualityModel:
+    """What a reader should know about the data, from the latest pull.
+
+    Args:
+        quality: As the store keeps it; None before the first pull.
+        experiment: The experiment file.
+    """
+    if quality is None:
+        return QualityModel(status="ok")
+    findings = tuple(_findings(quality, experiment))
+    severities = {finding.severity for finding in findings}
+    if Severity.INVALID in severities:
+        return QualityModel(status="invalid", findings=findings)
+    return QualityModel(status="warning" if Severity.WARNING in severities else "ok", findings=findings)
+
+
+def _findings(quality: Quality, experiment: Experiment) -> list[Finding]:
+    found: list[Finding] = []
+
+    def add(code: str, severity: Severity, message: str) -> None:
+        found.append(Finding(code=code, severity=severity, message=message))
+
+    if quality.bad_replicates:
+        names = ", ".join(f"{value!r} ({series} series)" for value, series in quality.bad_replicates.items())
+        message = (
+            f"ab_replicate has values outside 0 … {experiment.assignment.replicates - 1}: {names}: "
+            "make the services and assignment.replicates agree."
+        )
+        add("bad-replicates", Severity.INVALID, message)
+    for value, series in quality.unmatched_series.items():
+        where = f"the version or variant {value!r}, which no variant of the experiment has" if value else "no version"
+        add("unmatched-series", Severity.WARNING, f"{series} series have {where}: they count for nobody.")
+    if quality.empty_inputs:
+        message = f"Nothing was found for {', '.join(quality.empty_inputs)}: check that the services expose it."
+        add("empty-inputs", Severity.WARNING, message)
+    if quality.non_finite:
+        message = f"{quality.non_finite:,} samples were NaN, infinite, negative or absurd: dropped."
+        add("non-finite", Severity.WARNING, message)
+    if quality.unseen_births:
+        message = (
+            f"{quality.unseen_births} series appeared without anybody seeing them begin: their first value is left out."
+        )
+        add("unseen-births", Severity.WARNING, message)
+    if quality.gaps:
+        message = f"{quality.gaps} scrape gaps: what was counted in a gap is kept and lands at its end."
+        add("gaps", Severity.NOTE, message)
+    if quality.resets:
+        message = (
+            f"{quality.resets} restarts: what a pod counted after its last scrape and before it restarted is lost."
+        )
+        add("resets", Severity.NOTE, message)
+    for warning in quality.warnings:
+        add("server-warning", Severity.WARNING, f"The server warned: {warning}")
+    return found
