@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["proportions"]
 
 
+@np.errstate(all="ignore")
 def proportions(
     control: tuple[ArrayLike, ArrayLike],
     treatment: tuple[ArrayLike, ArrayLike],

@@ -57,6 +57,7 @@ class BucketQuantile:
         return pick(self, index)
 
 
+@np.errstate(all="ignore")
 def bucket_quantile(
     edges: ArrayLike, counts: ArrayLike, q: float, *, axis: int = -1, cumulative: bool = False
 ) -> BucketQuantile:
@@ -151,6 +152,7 @@ def _quantile(
     return np.where(saturated | empty, np.nan, estimate), low, high, saturated, empty
 
 
+@np.errstate(all="ignore")
 def quantile_ratios(
     edges: ArrayLike,
     control: ArrayLike,

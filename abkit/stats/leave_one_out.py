@@ -50,6 +50,7 @@ class Jackknife:
         return pick(self, index)
 
 
+@np.errstate(all="ignore")
 def jackknife(
     statistic: Callable[[Any], Any], totals: ArrayLike, confidence: float = 0.95, *, cluster: str = "replicate"
 ) -> Jackknife:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["leave_one_out_variance", "linearised", "ratios", "variance_of_mean"]
 
 
+@np.errstate(all="ignore")
 def ratios(
     control: ClusterSums,
     treatment: ClusterSums,
@@ -75,10 +76,11 @@ def ratios(
     effective = effective_clusters(control.den), effective_clusters(treatment.den)
     parts = [linearised(arm.num, arm.den) for arm in arms]
     own = variance_of_mean(parts[0]), variance_of_mean(parts[1])
-    squares = [np.where(r == 0, np.nan, r) ** 2 for r in rate]
+    relative = [divide(part, r[..., None]) for part, r in zip(parts, rate, strict=True)]
+    log_own = variance_of_mean(relative[0]), variance_of_mean(relative[1])
     scale = divide(den[0], den[1])
     plain = lent(own, scale, effective, (B0, B1))
-    log = lent((own[0] / squares[0], own[1] / squares[1]), scale, effective, (B0, B1))
+    log = lent(log_own, scale, effective, (B0, B1))
     single = (B0 == 1, B1 == 1)
     empty = (num[0] == 0) & ~np.isnan(rate[0]), (num[1] == 0) & ~np.isnan(rate[1])
     bar = SMALL_ARM if small_arm_rule else 0.0

@@ -95,6 +95,7 @@ def planned_information(planned_effect: ArrayLike) -> NDArray[np.float64]:
     return np.asarray((power / np.asarray(planned_effect, dtype=np.float64)) ** 2)
 
 
+@np.errstate(all="ignore")
 def confidence_sequence(
     estimate: ArrayLike | None,
     standard_error: ArrayLike | None,

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["stratified"]
 
 
+@np.errstate(all="ignore")
 def stratified(
     control: ClusterSums,
     treatment: ClusterSums,
@@ -89,14 +90,17 @@ def stratified(
     expected = [np.nan_to_num(divide(squared, d)).sum(-1) for d in den]
     scale = divide(expected[1], expected[0])
     plain = variance_of_mean(parts[0]), variance_of_mean(parts[1])
-    log = tuple(v / np.where(r == 0, np.nan, r) ** 2 for v, r in zip(plain, rate, strict=True))
+    log = (
+        variance_of_mean(divide(parts[0], rate[0][..., None])),
+        variance_of_mean(divide(parts[1], rate[1][..., None])),
+    )
     empty = rate[0] == 0, rate[1] == 0
-    after, log_after = guarded(plain, scale, effective, empty), guarded((log[0], log[1]), scale, effective, empty)
+    after, log_after = guarded(plain, scale, effective, empty), guarded(log, scale, effective, empty)
 
     variance = inflated(leave_one_out_variance(left[1] - left[0]), plain, after)
     good = (left[0] > 0) & (left[1] > 0)
     logs = np.log(np.where(good, left[1], 1.0)) - np.log(np.where(good, left[0], 1.0))
-    log_variance = inflated(leave_one_out_variance(logs), (log[0], log[1]), log_after)
+    log_variance = inflated(leave_one_out_variance(logs), log, log_after)
 
     used = (weight > 0).sum(-1)
     total = int(weight.shape[-1])

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["two_way"]
 
 
+@np.errstate(all="ignore")
 def two_way(
     control: ClusterSums,
     treatment: ClusterSums,
@@ -75,7 +76,7 @@ def two_way(
     den = [arm.den.sum((-2, -1)) for arm in arms]
     rate = [divide(n, d) for n, d in zip(num, den, strict=True)]
     parts = [_cells(arm) for arm in arms]
-    relative = [u / np.where(r == 0, np.nan, r)[..., None, None] for u, r in zip(parts, rate, strict=True)]
+    relative = [divide(u, r[..., None, None]) for u, r in zip(parts, rate, strict=True)]
     by_replicate = [effective_clusters(arm.den.sum(-1)) for arm in arms]
     by_instance = [effective_clusters(arm.den.sum(-2)) for arm in arms]
     scale = divide(den[0], den[1])

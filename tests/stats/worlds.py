@@ -1,0 +1,66 @@
+"""What several test modules need: little worlds of sticky users, and a look over everything that leaves."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from abkit.stats import ClusterSums
+
+
+def assert_clean(result: Any) -> None:
+    """Nothing that leaves is NaN: a missing number is None or masked, and `status` says why."""
+    for field in fields(result):
+        _clean(field.name, getattr(result, field.name))
+    assert result.method
+    assert result.assumption
+
+
+def _clean(name: str, x: Any) -> None:
+    if isinstance(x, tuple):
+        for part in x:
+            _clean(name, part)
+    elif isinstance(x, np.ma.MaskedArray):
+        mask = np.ma.getmaskarray(x)
+        assert not np.isnan(x.data[~mask]).any(), name
+        assert np.isnan(x.data[mask]).all(), f"{name}: something that looks like a number lies under the mask"
+    elif isinstance(x, float):
+        assert not math.isnan(x), name
+    elif isinstance(x, np.ndarray):
+        assert x.dtype in (np.dtype(bool), np.dtype(object)), name
+    else:
+        assert x is None or isinstance(x, (bool, int, str)), (name, type(x))
+
+
+def sticky(
+    rng: np.random.Generator, worlds: int, users: int, share: float, replicates: int = 32
+) -> tuple[ClusterSums, ClusterSums, NDArray[np.float64]]:
+    """A/A worlds: gamma(0.5) activity, 64 visits on average, beta conversion a user, 10 % on average.
+
+    Returns:
+        Control and treatment, (world, replicate), and the users an arm, (world, 2).
+    """
+    num, den = np.zeros((2, worlds, replicates)), np.zeros((2, worlds, replicates))
+    counted = np.zeros((worlds, 2))
+    for w in range(worlds):
+        visits = rng.poisson(rng.gamma(0.5, 128.0, users))
+        bought = rng.binomial(visits, rng.beta(1, 9, users))
+        arm, cluster = (rng.random(users) < share).astype(int), rng.integers(0, replicates, users)
+        np.add.at(num, (arm, w, cluster), bought)
+        np.add.at(den, (arm, w, cluster), visits)
+        counted[w] = np.bincount(arm, minlength=2)
+    return ClusterSums(num[0], den[0]), ClusterSums(num[1], den[1]), counted
+
+
+def rejected(p: Any, alpha: float = 0.05) -> float:
+    """Share of worlds with p < α; a world without a p value rejects nothing."""
+    return float((np.ma.filled(p, 1.0) < alpha).mean())
+
+
+def monte_carlo(alpha: float, worlds: int) -> float:
+    """The largest rate that α with three Monte Carlo errors allows."""
+    return alpha + 3 * math.sqrt(alpha * (1 - alpha) / worlds)
