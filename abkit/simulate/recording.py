@@ -24,9 +24,10 @@ METADATA = b"abkit.recording"
 _ROWS = 1 << 18
 _NAME = "buy-now-button"
 _DESCRIPTION = (
-    "Simulated: an online shop's service in two versions over a Sunday and a Monday. A larger buy-now button (v2) truly "
-    "raises conversion by 8 % and the click rate by 5 %, and leaves page load time, errors and latency as they are. One "
-    "pod of v1 is evicted and replaced, one of v2 restarts, one of v2 is born midway; two gaps in the scrapes."
+    "Simulated: an online shop's service in two versions over a Sunday and a Monday. A larger buy-now button (v2) "
+    "truly raises conversion by 8 % and the click rate by 5 %, and leaves page load time, errors and latency as they "
+    "are. One pod of v1 is evicted and replaced, one of v2 restarts, one of v2 is born midway; the scrapes have two "
+    "gaps."
 )
 
 

@@ -1,8 +1,9 @@
-"""Reads samples back as a careful collector would, one series at a time: slow, plain, and no code of the simulator's."""
+"""Reads samples back as a careful collector would, a series at a time, with no code of the simulator's."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ __all__ = ["read", "runs", "starts_of"]
 def runs(samples: SampleColumns) -> Iterator[tuple[Mapping[str, str], NDArray[np.int64], NDArray[np.float64]]]:
     """Each series: labels, times, values."""
     edges = np.flatnonzero(np.diff(samples.series, prepend=-1, append=-1))
-    for first, last in zip(edges[:-1], edges[1:], strict=True):
+    for first, last in pairwise(edges):
         index = int(samples.series[first])
         yield samples.labels[index], samples.timestamps[first:last], samples.values[first:last]
 
@@ -33,7 +34,7 @@ def read(samples: SampleColumns, start_ms: int, end_ms: int) -> dict[tuple[tuple
     """Exact increase of each counter series over the scrapes in a window, by its labels.
 
     A value counts from 0 where its process is another than the one scraped before; a series that appears while its
-    process was scraped before without it began at 0, too. What a process counted before anything was scraped is left out.
+    process was scraped before without it began at 0, too. What was counted before anything was scraped is left out.
     """
     starts = starts_of(samples)
     begun = samples.timestamps.min()
