@@ -32,7 +32,7 @@ _DESCRIPTION = (
 
 
 def example_world() -> World:
-    """The world behind the example recording: 48 hours from 2026-11-01, scraped every two minutes."""
+    """The world behind the example recording: 48 hours from 2026-11-01, scraped every three minutes."""
     start = 1_793_491_200_000  # 2026-11-01T00:00Z
     minute = MINUTE
 
@@ -61,7 +61,7 @@ def example_world() -> World:
         gaps=(Gap(at(9, 40), at(9, 52), "my-service-v1-2"), Gap(at(26, 30), at(26, 41))),
         start_ms=start,
         end_ms=start + 48 * HOUR,
-        scrape_interval_ms=2 * minute,
+        scrape_interval_ms=3 * minute,
         users=Users(count=160_000, views=12.0, stay_ms=8 * HOUR),
         shop=Shop(conversion_users=20.0),
         mesh=Mesh(requests=4.0, pods=0.005),
