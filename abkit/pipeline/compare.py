@@ -177,14 +177,16 @@ def _harm_bound(
             return float(sequence.ci[1])
         return growth + float(student_quantile(look.df, analysis.confidence)) * float(look.lift_se)
 
-    worse_up, worse_down = float(np.expm1(upper(log_lift))), float(-np.expm1(-upper(-log_lift)))
+    with np.errstate(over="ignore"):
+        worse_up, worse_down = float(np.expm1(upper(log_lift))), float(-np.expm1(-upper(-log_lift)))
     match direction:
         case Direction.DECREASE:
-            return worse_up
+            bound = worse_up
         case Direction.INCREASE:
-            return worse_down
+            bound = worse_down
         case Direction.NONE:
-            return max(worse_up, worse_down)
+            bound = max(worse_up, worse_down)
+    return bound if np.isfinite(bound) else None
 
 
 def _trend(
@@ -230,10 +232,12 @@ def _adjusted(results: list[MetricResult]) -> tuple[MetricResult, ...]:
 
 
 def _lift_interval(log_interval: tuple[float, float] | None) -> Interval | None:
-    """From the log ratio to the lift."""
-    return (
-        None if log_interval is None else _finite((float(np.expm1(log_interval[0])), float(np.expm1(log_interval[1]))))
-    )
+    """From the log ratio to the lift; an end too far out to be a number is open."""
+    if log_interval is None:
+        return None
+    with np.errstate(over="ignore"):
+        low, high = np.expm1(log_interval)
+    return _finite((float(low), float(high)))
 
 
 def _finite(interval: tuple[float | None, float | None] | None) -> Interval | None:

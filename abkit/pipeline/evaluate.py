@@ -115,8 +115,10 @@ def _window(experiment: Experiment, store: Store, at: datetime | None) -> Window
     start, end = span.start_ms, span.end_ms
     if at is not None:
         end = min(end, _ms(at))
-    if experiment.analysis.start is not None:
-        start = max(start, _ms(experiment.analysis.start))
+    # Before a ramp's first step nobody knows the split.
+    begin = experiment.analysis.start or (experiment.ramp[0].from_ if experiment.ramp else None)
+    if begin is not None:
+        start = max(start, _ms(begin))
     if experiment.analysis.end is not None:
         end = min(end, _ms(experiment.analysis.end))
     if experiment.canary is not None:

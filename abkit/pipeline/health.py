@@ -42,6 +42,12 @@ def srm_of(
     if (totals.assignment[rows] == "").any():
         reason = "First exposures don't say how they were assigned (ab_assignment), so the split can't be checked."
         return Srm(status="unavailable", reason=reason)
+    for name in variants:
+        elsewhere = totals.any_rows(data.id, name)
+        if totals.sum(data.id, name) == 0 and (totals.total[elsewhere] > 0).any():
+            how = " and ".join(sorted(set(totals.assignment[elsewhere].tolist())))
+            reason = f"Users come to {name} by {how}, not by the hash: there is no split to check."
+            return Srm(status="unavailable", reason=reason)
     observed = np.rint(totals.by_variant(data.id, variants))
     weights = np.array([[splits[start].get(name, 0) for name in variants] for start in totals.epochs], dtype=float)
     seen = observed.sum(axis=-1) > 0
