@@ -16,7 +16,9 @@ _SHAPES = {Tone.GOOD: "circle", Tone.BAD: "triangle-down", Tone.WAIT: "diamond",
 Chart = alt.LayerChart | alt.FacetChart
 """What Streamlit draws."""
 
+_ROW, _AXIS = 52, 60
 _NEUTRAL = "#8b95a3"
+_PERCENT = "datum.value === 0 ? '0 %' : format(datum.value * 100, '+,.3~r') + ' %'"
 _BLUE, _ORANGE = _TONES[Tone.GOOD], _TONES[Tone.BAD]
 
 
@@ -35,15 +37,17 @@ def interval_chart(rows: Sequence[MetricRow]) -> Chart:
         title=None,
         axis=alt.Axis(
             labelExpr="split(datum.label, '\\n')",
-            labelLimit=210,
-            labelLineHeight=15,
+            labelLimit=230,
+            labelFontSize=13,
+            labelLineHeight=16,
             ticks=False,
             domain=False,
             labelPadding=10,
+            labelOffset=-8,
         ),
     )
     scale = alt.Scale(domain=[-limit, limit], clamp=True, nice=False)
-    axis = alt.Axis(format="+.0%" if limit >= 0.05 else "+.1%", tickCount=7, title="Lift against the control")
+    axis = alt.Axis(labelExpr=_PERCENT, tickCount=7, title="Lift against the control")
     x = alt.X("estimate:Q", scale=scale, axis=axis)
     colour = alt.Color("colour:N", scale=None, legend=None)
     tooltip = [
@@ -70,7 +74,7 @@ def interval_chart(rows: Sequence[MetricRow]) -> Chart:
     points = base.mark_point(filled=True, size=120, opacity=1).encode(
         x=x, color=colour, shape=alt.Shape("shape:N", scale=None, legend=None)
     )
-    text = base.mark_text(dy=-15, fontWeight=600, fontSize=12).encode(x=x, text="lift:N", color=colour)
+    text = base.mark_text(dy=-15, fontWeight=600, fontSize=12).encode(x=x, text="text:N", color=colour)
     missing = base.mark_text(color=_NEUTRAL, fontSize=12, fontStyle="italic").encode(x=alt.datum(0.0), text="outcome:N")
     return alt.layer(
         zero,
@@ -80,7 +84,7 @@ def interval_chart(rows: Sequence[MetricRow]) -> Chart:
         points.transform_filter(has("estimate")),
         text.transform_filter(has("estimate")),
         missing.transform_filter("!" + has("estimate")),
-    ).properties(height=alt.Step(52), width="container")
+    ).properties(height=_ROW * len(rows) + _AXIS, width="container")
 
 
 def trend_chart(series: TrendSeries, epochs: Sequence[datetime], margin: float | None = None) -> Chart:
@@ -102,13 +106,12 @@ def trend_chart(series: TrendSeries, epochs: Sequence[datetime], margin: float |
         }
         for point in series.points
     ]
-    limit = _trend_limit(series, margin)
-    scale = alt.Scale(domain=[-limit, limit], nice=False)
+    scale = alt.Scale(domain=_trend_domain(series, margin), nice=False)
     x = alt.X("at:T", scale=alt.Scale(type="utc"), title=None, axis=alt.Axis(format="%d %b", tickCount=8, grid=False))
     percent = "+.1%"
 
     def y(field: str) -> alt.Y:
-        axis = alt.Axis(format="+.0%" if limit >= 0.05 else percent, title="Cumulative lift", tickCount=6)
+        axis = alt.Axis(labelExpr=_PERCENT, title="Cumulative lift", tickCount=6)
         return alt.Y(f"{field}:Q", scale=scale, axis=axis)
 
     tooltip = [
@@ -164,6 +167,7 @@ def split_chart(rows: Sequence[SplitRow]) -> Chart:
             "label": "\n".join(part for part in (row.variant, row.version) if part),
             "intended": row.intended,
             "observed": row.observed,
+            "edge": max(row.observed or 0.0, row.intended),
             "intended_text": row.intended_text,
             "observed_text": row.observed_text,
             "count": row.count_text,
@@ -176,9 +180,19 @@ def split_chart(rows: Sequence[SplitRow]) -> Chart:
         "label:N",
         sort=[str(record["label"]) for record in records],
         title=None,
-        axis=alt.Axis(labelExpr="split(datum.label, '\\n')", labelLimit=140, ticks=False, domain=False, labelPadding=8),
+        axis=alt.Axis(
+            labelExpr="split(datum.label, '\\n')",
+            labelLimit=160,
+            labelFontSize=13,
+            ticks=False,
+            domain=False,
+            labelPadding=8,
+            labelOffset=-8,
+        ),
     )
-    axis = alt.Axis(format=".0%", tickCount=5, title=f"Share of the {rows[0].basis}")
+    axis = alt.Axis(
+        labelExpr="format(datum.value * 100, ',.3~r') + ' %'", tickCount=5, title=f"Share of the {rows[0].basis}"
+    )
     base = _chart(records).encode(
         y=y,
         tooltip=[
@@ -195,9 +209,9 @@ def split_chart(rows: Sequence[SplitRow]) -> Chart:
         ),
         base.mark_tick(color=_ORANGE, thickness=3, size=32).encode(x=alt.X("intended:Q", scale=scale, axis=axis)),
         seen.mark_text(align="left", dx=9, fontWeight=600, color=_NEUTRAL).encode(
-            x=alt.X("observed:Q", scale=scale, axis=axis), text="observed_text:N"
+            x=alt.X("edge:Q", scale=scale, axis=axis), text="observed_text:N"
         ),
-    ).properties(height=alt.Step(52), width="container")
+    ).properties(height=_ROW * len(rows) + _AXIS, width="container")
 
 
 def _chart(records: Sequence[dict[str, object]]) -> alt.Chart:
@@ -212,19 +226,20 @@ def _bar_record(row: MetricRow, limit: float) -> dict[str, object]:
     low, high = _clipped(row.lift.fixed, limit)
     seq_low, seq_high = _clipped(row.lift.sequence, limit)
     estimate = row.lift.estimate
-    inside = estimate is not None and abs(estimate) <= limit
+    inside = estimate is None or abs(estimate) <= limit
     return {
         "label": f"{row.title}\n{row.role_word.lower()} · {row.outcome}",
         "title": row.title,
-        "estimate": estimate if estimate is None or inside else (limit if estimate > 0 else -limit),
+        "estimate": estimate if estimate is None else min(max(estimate, -limit), limit),
         "low": low,
         "high": high,
         "seq_low": seq_low,
         "seq_high": seq_high,
-        "margin": row.margin if row.margin is not None and abs(row.margin) <= limit else None,
+        "margin": row.margin if estimate is not None and row.margin is not None and abs(row.margin) <= limit else None,
         "colour": _TONES[row.outcome.tone],
         "shape": _SHAPES[row.outcome.tone],
         "lift": row.lift.text,
+        "text": row.lift.text if inside else _pointed(row.lift.text),
         "baseline": row.baseline,
         "value": row.value,
         "fixed": row.lift.fixed_text,
@@ -232,6 +247,11 @@ def _bar_record(row: MetricRow, limit: float) -> dict[str, object]:
         "p": row.p,
         "outcome": str(row.outcome),
     }
+
+
+def _pointed(text: str) -> str:
+    """A lift beyond the scale, with the way to where it lies."""
+    return f"← {text}" if text.startswith("−") else f"{text} →"
 
 
 def _clipped(bounds: tuple[float | None, float | None] | None, limit: float) -> tuple[float | None, float | None]:
@@ -250,12 +270,13 @@ def _reach(rows: Sequence[MetricRow]) -> float:
     return max([limit, *margins]) * 1.08
 
 
-def _trend_limit(series: TrendSeries, margin: float | None) -> float:
-    """Scale of the trend: the wide bands of the first looks don't flatten the rest."""
+def _trend_domain(series: TrendSeries, margin: float | None) -> list[float]:
+    """Scale of the trend, zero on it: the wide bands of the first looks don't flatten the rest."""
     settled = series.points[len(series.points) // 4 :]
     bounds = [bound for point in settled for ends in (point.fixed, point.sequence) if ends for bound in ends]
-    shown = [abs(bound) for bound in bounds if bound is not None] + [abs(point.lift) for point in settled]
-    reach = max(shown, default=0.0)
-    if margin is not None and abs(margin) <= 3 * reach:
-        reach = max(reach, abs(margin))
-    return (reach or 0.1) * 1.08
+    shown = [0.0, *(bound for bound in bounds if bound is not None), *(point.lift for point in settled)]
+    low, high = min(shown), max(shown)
+    if margin is not None and abs(margin) <= 3 * max(high, -low):
+        low, high = min(low, margin), max(high, margin)
+    pad = 0.08 * (high - low or 1.0)
+    return [low - pad, high + pad]

@@ -14,7 +14,6 @@ from abkit.report import (
     ProvenanceRow,
     ResultPage,
     StageView,
-    bar_limit,
 )
 from abkit.report.format import escape_html as esc
 
@@ -79,7 +78,7 @@ def _scorecard_row(row: MetricRow, always_valid: bool, relative: bool) -> str:
     change = row.lift if relative else row.effect
     other = change.fixed_text if always_valid else change.sequence_text
     about = " ".join(part for part in (row.meaning, f"({row.direction})") if part)
-    note = f'<small class="ab-note">{esc(row.status)}</small>' if row.status else ""
+    note = _why(row)
     if not note and row.margin_text:
         harm = f"harm at most {row.harm_text}, " if row.harm_text else ""
         note = f"<small>{esc(harm)}margin {esc(row.margin_text)}</small>"
@@ -99,7 +98,7 @@ def health_html(rows: Sequence[HealthRow]) -> str:
         f"<small>{esc(row.message)}</small></td></tr>"
         for row in rows
     )
-    return f'<div class="ab"><table class="ab-table">{body}</table></div>'
+    return f'<div class="ab"><table class="ab-table ab-health">{body}</table></div>'
 
 
 def limits_html(rows: Sequence[LimitRow]) -> str:
@@ -108,7 +107,7 @@ def limits_html(rows: Sequence[LimitRow]) -> str:
         f"<tr><td><b>{esc(row.title)}</b><small>{esc(row.variant)}</small></td>"
         f'<td class="num"><b>{esc(row.value)}</b></td><td class="num">{esc(row.limit)}</td><td>{esc(row.level)}</td>'
         f'<td class="num">{esc(row.p)}</td><td>{chip(row.outcome)}'
-        f"{f'<small>{esc(row.status)}</small>' if row.status else ''}</td></tr>"
+        f"{_why(row)}</td></tr>"
         for row in rows
     )
     head = (
@@ -150,7 +149,7 @@ def facts_html(rows: Sequence[ProvenanceRow]) -> str:
 
 def reason_html(row: OverviewRow) -> str:
     """Verdict and reason of one experiment in the triage list."""
-    stale = " <b>No new data.</b>" if row.stale else ""
+    stale = f" <b>The newest data came {esc(row.age)}.</b>" if row.stale else ""
     return f'<div class="ab ab-row">{chip(row.banner.outcome)}<p>{esc(row.banner.headline)}{stale}</p></div>'
 
 
@@ -158,25 +157,30 @@ def lift_html(row: OverviewRow) -> str:
     """Lift of the primary metric with a small bar on a scale of its own."""
     if row.lift is None or row.lift.estimate is None:
         return '<div class="ab ab-lift"><b>—</b><span class="ab-sub">no lift to show</span></div>'
-    limit = max(bar_limit([row.lift.deciding or row.lift.fixed]), abs(row.lift.estimate)) * 1.05
-    bars = "".join(
-        _span(name, bounds[0], bounds[1], limit)
-        for name, bounds in (("thin", row.lift.sequence), ("thick", row.lift.fixed))
-        if bounds is not None
-    )
-    dot = f'<span class="dot" style="left:{_place(row.lift.estimate, limit):.2f}%"></span>'
+    known = [bound for ends in (row.lift.fixed, row.lift.sequence) if ends for bound in ends if bound is not None]
+    low, high = min(0.0, row.lift.estimate, *known), max(0.0, row.lift.estimate, *known)
+    margin = (high - low or 1.0) * 0.06
+    low, high = low - margin, high + margin
+
+    def place(number: float) -> float:
+        return 100 * (number - low) / (high - low)
+
+    bars = ""
+    for name, bounds in (("thin", row.lift.sequence), ("thick", row.lift.fixed)):
+        if bounds is not None:
+            left = 0.0 if bounds[0] is None else place(bounds[0])
+            right = 100.0 if bounds[1] is None else place(bounds[1])
+            bars += f'<span class="{name}" style="left:{left:.2f}%;width:{right - left:.2f}%"></span>'
+    zero = f'<span class="zero" style="left:{place(0.0):.2f}%"></span>'
+    dot = f'<span class="dot" style="left:{place(row.lift.estimate):.2f}%"></span>'
     return (
         f'<div class="ab {row.banner.outcome.tone} ab-lift"><b>{esc(row.lift.text)}</b>'
         f'<span class="ab-sub">{esc(row.metric)} {esc(row.lift.deciding_text)}</span>'
-        f'<div class="ab-mini" aria-hidden="true"><span class="zero" style="left:50%"></span>{bars}{dot}</div></div>'
+        f'<div class="ab-mini" aria-hidden="true">{zero}{bars}{dot}</div></div>'
     )
 
 
-def _span(name: str, low: float | None, high: float | None, limit: float) -> str:
-    left = 0.0 if low is None else _place(low, limit)
-    right = 100.0 if high is None else _place(high, limit)
-    return f'<span class="{name}" style="left:{left:.2f}%;width:{max(right - left, 0.5):.2f}%"></span>'
-
-
-def _place(number: float, limit: float) -> float:
-    return min(max(50 + 50 * number / limit, 0.0), 100.0)
+def _why(row: MetricRow | LimitRow) -> str:
+    """Why a number is missing; the outcome beside it has said the class already."""
+    reason = row.status.removeprefix(f"{row.outcome.word}: ")
+    return f'<small class="ab-note">{esc(reason)}</small>' if reason else ""

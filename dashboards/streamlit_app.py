@@ -15,7 +15,7 @@ _HERE = Path(__file__).resolve().parent
 if str(_HERE.parent) not in sys.path:
     sys.path.append(str(_HERE.parent))
 
-st.set_page_config(page_title="abkit", page_icon=":material/science:", layout="wide")
+st.set_page_config(page_title="abkit", page_icon=str(_HERE / "icon.svg"), layout="wide")
 st.html(_HERE / "style.css")
 
 overview = st.Page("app_pages/overview.py", title="Overview", icon=":material/checklist:", default=True)

@@ -228,7 +228,7 @@ def age(at: datetime | None, now: datetime) -> str:
 
 def _lifts(*numbers: float | None) -> tuple[str, ...]:
     largest = max((abs(number) * 100 for number in numbers if number is not None), default=0.0)
-    decimals = 0 if largest >= 1000 else 1 if largest >= 1 or largest == 0 else _decimals(largest, 2)
+    decimals = 0 if largest >= 100 else 1 if largest >= 1 or largest == 0 else _decimals(largest, 2)
     return tuple(
         MISSING if number is None else _number(100 * number, decimals, signed=True) + " %" for number in numbers
     )

@@ -29,13 +29,14 @@ class Loaded:
     unreadable: tuple[str, ...]
 
 
-def load(db_path: Path | str) -> Loaded:
+def load(db_path: Path | str, *, wait: float = 3.0) -> Loaded:
     """Read the newest evaluation of each experiment.
 
     One document that can't be read doesn't hide the others.
 
     Args:
         db_path: The store's file.
+        wait: Seconds to wait for a writer; short, as somebody waits for the page.
 
     Raises:
         InputError: There is no such file.
@@ -47,7 +48,7 @@ def load(db_path: Path | str) -> Loaded:
         raise InputError(msg)
     read: list[Evaluation] = []
     unreadable: list[str] = []
-    for document in Store(path).latest_documents():
+    for document in Store(path, wait=wait).latest_documents():
         try:
             read.append(Evaluation.from_json(document))
         except (ValidationError, ValueError, KeyError, TypeError, AttributeError):

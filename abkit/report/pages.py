@@ -284,7 +284,8 @@ def _overview_row(evaluation: Evaluation, now: datetime | None) -> OverviewRow:
     shown = next((row for row in (*primary, *guarded) if row.lift.estimate is not None), None)
     if evaluation.verdict is Verdict.INVALID:
         shown = None  # a lift that must not be believed is not shown
-    stale = _is_stale(evaluation, now)
+    # What is decided waits for a person, not for data.
+    stale = words.group == "Running" and _is_stale(evaluation, now)
     return OverviewRow(
         name=fmt.plain(evaluation.experiment),
         owner=fmt.plain(evaluation.owner),

@@ -33,7 +33,7 @@ _STYLES = {
 _WIDEST = 120
 _BAR = (9, 33)
 # One character for one character, so that columns stay columns.
-_ASCII = str.maketrans("—–−·…✓✗◔≈○≠∅→←▲‖↶●━─┊≤≥∞×", "---..vx~~o!0><^|<*=-|<>8x")
+_ASCII = str.maketrans("—–−±·…✓✗◔≈○≠∅→←▲‖↶●━─┊≤≥∞×", "---~..vx~~o!0><^|<*=-|<>8x")
 
 
 def print_scorecard(evaluation: Evaluation, console: Console) -> None:

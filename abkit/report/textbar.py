@@ -26,7 +26,7 @@ def text_bar(
         Exactly `width` characters.
 
     >>> text_bar(0.05, (0.02, 0.08), (-0.01, 0.11), 0.1, 21)
-    '         ━┊━━━●━━━──→'
+    '         ─┊─━━━●━━━─→'
     """
     cells = [" "] * width
     middle = (width - 1) / 2

@@ -39,9 +39,8 @@ def triage() -> None:
     for group, members in groupby(shown, key=lambda row: row.group):
         st.subheader(group)
         _cards(tuple(members))
-    if len(shown) < len(rows) and st.button(f"Show more ({len(rows) - len(shown)} left)"):
-        st.session_state["shown"] = len(shown) + _PAGE
-        st.rerun(scope="fragment")
+    if len(shown) < len(rows):
+        st.button(f"Show more ({len(rows) - len(shown)} left)", on_click=_show, args=(len(shown) + _PAGE,))
 
 
 def _cards(rows: Sequence[OverviewRow]) -> None:
@@ -52,13 +51,16 @@ def _cards(rows: Sequence[OverviewRow]) -> None:
                 st.page_link(
                     "app_pages/result.py",
                     label=f"**{escape_markdown(row.name)}**",
-                    icon=":material/insights:",
                     query_params={"experiment": row.name},
                 )
                 facts = (row.strategy, row.owner, row.days_left, f"data {row.age}" if row.as_of != "—" else "")
                 st.caption(" · ".join(escape_markdown(fact) for fact in facts if fact))
             reason.html(reason_html(row))
             lift.html(lift_html(row))
+
+
+def _show(number: int) -> None:
+    st.session_state["shown"] = number
 
 
 def _searchable(row: OverviewRow) -> str:

@@ -30,7 +30,9 @@ def choose(names: Sequence[str]) -> str:
         hint = did_you_mean(wanted, names)
         st.warning(escape_markdown(f"No experiment is called {wanted!r}; {hint}."), icon=":material/search_off:")
     index = names.index(wanted) if wanted in names else None if wanted else 0
-    chosen = st.selectbox("Experiment", names, index=index, placeholder="Choose an experiment", width=420)
+    chosen = st.selectbox(
+        "Experiment", names, index=index, placeholder="Choose an experiment", label_visibility="collapsed"
+    )
     if chosen is None:
         st.stop()
     if chosen != wanted:
@@ -42,9 +44,11 @@ def choose(names: Sequence[str]) -> str:
 def draw() -> None:
     """Draws the page, and looks again every minute."""
     evaluations = {found.experiment: found for found in results().evaluations}
-    evaluation = evaluations[choose([row.name for row in overview(evaluations.values())])]
+    left, right = st.columns([7, 3], vertical_alignment="center")
+    with right:
+        evaluation = evaluations[choose([row.name for row in overview(evaluations.values())])]
     page = result_page(evaluation, now=datetime.now(UTC))
-    st.title(escape_markdown(page.name), anchor=False)
+    left.title(escape_markdown(page.name), anchor=False)
     facts = (page.strategy, page.owner, f"as of {page.as_of}" if evaluation.as_of else "")
     st.caption(" · ".join(escape_markdown(fact) for fact in facts if fact))
     if page.hypothesis:
