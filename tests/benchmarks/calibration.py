@@ -70,13 +70,13 @@ def by_events(totals: Totals) -> NDArray[np.float64]:
 
 
 def by_clusters(totals: Totals, *, days: bool = False) -> NDArray[np.float64]:
-    """P values with hash replicates, or with days, as clusters that stand in both arms."""
+    """P values with hash replicates as the pipeline compares them, or with days, which stand in both arms."""
     axis = 3 if days else 1
     bought, seen = totals.purchases.sum(axis=axis), totals.page_views.sum(axis=axis)
     if days:
         bought, seen = np.swapaxes(bought, 1, 2), np.swapaxes(seen, 1, 2)
     arms = [stats.ClusterSums(bought[:, arm], seen[:, arm]) for arm in (0, 1)]
-    return _numbers(stats.ratios(arms[0], arms[1], paired=True).p_value)
+    return _numbers(stats.ratios(arms[0], arms[1], paired=days).p_value)
 
 
 def _numbers(p_values: object) -> NDArray[np.float64]:
