@@ -119,6 +119,9 @@ class _Columns:
 
 
 def _load(path: Path) -> _Columns:
+    if path.is_dir():
+        msg = f"{path}: can't be read: is a folder: name the recording in it"
+        raise SourceUnreachable(msg)
     try:
         with pq.ParquetFile(path, read_dictionary=["labels"]) as file:
             metadata: dict[bytes, bytes] = file.schema_arrow.metadata or {}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import ast
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +18,8 @@ _NAME = re.compile(r"\s*([a-zA-Z_:][a-zA-Z0-9_:]*)\s*")
 _LABEL = re.compile(r"\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*(=~|!~|!=|=)\s*")
 _STRING = re.compile(r""""(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|`[^`]*`""")
 _GO_ESCAPE = re.compile(r"\\(?:[abfnrtv\\]|[0-7]{3}|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8})")
+_ESCAPE = re.compile(_GO_ESCAPE.pattern + r"|\\.", re.DOTALL)
+_LETTERS = dict(zip("abfnrtv\\", (b"\a", b"\b", b"\f", b"\n", b"\r", b"\t", b"\v", b"\\"), strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +125,37 @@ def _braces(text: str, position: int, matchers: list[Matcher]) -> int:
 def _unquoted(literal: str, text: str) -> str:
     if literal[0] == "`":
         return literal[1:-1]
+    quote = literal[0]
+
+    def plain(escape: re.Match[str]) -> bytes:
+        code = escape[0][1:]
+        if code == quote:
+            return quote.encode()
+        if not _GO_ESCAPE.fullmatch(escape[0]):
+            raise _wrong(text, f"no such escape '{escape[0][:2]}' in {_short(literal)}: write a backslash as '\\\\'")
+        if code in _LETTERS:
+            return _LETTERS[code]
+        if code[0] in "uU":
+            point = int(code[1:], 16)
+            if point > sys.maxunicode or 0xD800 <= point < 0xE000:
+                raise _wrong(text, f"'{escape[0]}' is no character")
+            return chr(point).encode()
+        number = int(code[1:], 16) if code[0] == "x" else int(code, 8)
+        if number > 0xFF:
+            raise _wrong(text, f"'{escape[0]}' is no byte")
+        return bytes([number])
+
+    parts: list[bytes] = []
+    position = 0
     body = literal[1:-1]
-    for escape in re.finditer(r"\\.", body, re.DOTALL):
-        if escape[0] != "\\" + literal[0] and not _GO_ESCAPE.match(body, escape.start()):
-            raise _wrong(text, f"no such escape '{escape[0]}' in {_short(literal)}: write a backslash as '\\\\'")
-    # The escapes that passed mean the same in Python.
-    return str(ast.literal_eval(literal))
+    for escape in _ESCAPE.finditer(body):
+        parts += [body[position : escape.start()].encode(), plain(escape)]
+        position = escape.end()
+    parts.append(body[position:].encode())
+    try:
+        return b"".join(parts).decode()
+    except UnicodeDecodeError:
+        raise _wrong(text, f"{_short(literal)} is not UTF-8 text") from None
 
 
 def _compiled(pattern: str) -> Any:

@@ -1,0 +1,90 @@
+"""Hand-made samples, as a recording and as OpenMetrics text."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from abkit.sources.base import Samples, Source
+from abkit.window import Window
+
+__all__ = ["Series", "columns", "fetched", "openmetrics", "write_recording"]
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """A series and its samples (ms, value)."""
+
+    labels: Mapping[str, str]
+    points: Sequence[tuple[int, float]]
+
+
+def write_recording(series: Sequence[Series], path: Path, window: Window) -> Path:
+    """A recording of these series."""
+    ordered = sorted(series, key=lambda each: _text(each.labels))
+    texts = [_text(each.labels) for each in ordered for _ in each.points]
+    points = [point for each in ordered for point in each.points]
+    header = json.dumps({"start_ms": window.start_ms, "end_ms": window.end_ms})
+    table = pa.table(
+        {
+            "labels": pa.array(texts, pa.string()).dictionary_encode(),
+            "timestamp": pa.array([moment for moment, _ in points], pa.int64()),
+            "value": pa.array([value for _, value in points], pa.float64()),
+        }
+    ).replace_schema_metadata({"abkit.recording": header})
+    pq.write_table(table, path)
+    return path
+
+
+def openmetrics(series: Sequence[Series]) -> Iterator[str]:
+    """OpenMetrics text of these series, all of type unknown."""
+    for name in sorted({each.labels["__name__"] for each in series}):
+        yield f"# TYPE {name} unknown\n"
+        for each in series:
+            if each.labels["__name__"] == name:
+                inner = ",".join(
+                    f'{key}="{_escaped(value)}"' for key, value in each.labels.items() if key != "__name__"
+                )
+                for moment, value in each.points:
+                    yield f"{name}{{{inner}}} {_number(value)} {moment // 1000}.{moment % 1000:03d}\n"
+    yield "# EOF\n"
+
+
+def fetched(source: Source, selector: str, window: Window) -> dict[str, list[tuple[int, float | str]]]:
+    """What a source returns: labels as text → samples; NaN as text, so that it equals itself."""
+    found: dict[str, list[tuple[int, float | str]]] = {}
+    for batch in source.fetch(selector, window):
+        for label, points in columns(batch):
+            found.setdefault(_text(label), []).extend(points)
+    return found
+
+
+def columns(batch: Samples) -> Iterator[tuple[Mapping[str, str], list[tuple[int, float | str]]]]:
+    """A batch, series by series."""
+    for index, labels in enumerate(batch.labels):
+        mine = batch.series == index
+        yield (
+            labels,
+            [
+                (int(moment), "NaN" if math.isnan(value) else float(value))
+                for moment, value in zip(batch.timestamps[mine], batch.values[mine], strict=True)
+            ],
+        )
+
+
+def _text(labels: Mapping[str, str]) -> str:
+    return json.dumps(labels, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+
+
+def _number(value: float) -> str:
+    return "NaN" if math.isnan(value) else ("+Inf" if value > 0 else "-Inf") if math.isinf(value) else repr(value)
