@@ -20,8 +20,8 @@ from abkit.instrument.families import LABELS, BucketFamily, CounterFamily, Famil
 
 __all__ = ["NO_REPLICATE", "PAGE_LOAD_BUCKETS", "Assigned", "ExperimentMetrics"]
 
-NO_REPLICATE: Final = "none"
-"""The label `ab_replicate` of requests without a unit."""
+NO_REPLICATE: Final = ""
+"""The label `ab_replicate` of what belongs to no replicate: an empty label is a missing one to Prometheus."""
 
 PAGE_LOAD_BUCKETS: Final = (0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
 """Upper bounds of the page load time's buckets in seconds; +Inf follows."""

@@ -143,13 +143,15 @@ def test_a_real_prometheus_scrapes_every_series(tmp_path: Path) -> None:
         for one in found
         if (labels := dict(one["metric"]))
     }
-    # Prometheus 3 writes le="1.0" where 2 writes le="1".
-    assert _bounds_as_numbers(scraped) == _bounds_as_numbers(_read(registry.collect()))
+    assert _as_kept(scraped) == _as_kept(_read(registry.collect()))
+    clicks = [dict(pairs) for name, pairs in scraped if name == "ab_clicks_total"]
+    assert {one["ab_assignment"] for one in clicks if "ab_replicate" not in one} == {"rule", "none"}
 
 
-def _bounds_as_numbers(samples: dict[Any, float]) -> dict[Any, float]:
+def _as_kept(samples: dict[Any, float]) -> dict[Any, float]:
+    """As a server keeps them: without empty labels; Prometheus 3 writes le="1.0" where 2 writes le="1"."""
     return {
-        (name, tuple((key, str(float(value)) if key == "le" else value) for key, value in labels)): number
+        (name, tuple((key, str(float(value)) if key == "le" else value) for key, value in labels if value)): number
         for (name, labels), number in samples.items()
     }
 

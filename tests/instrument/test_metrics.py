@@ -47,8 +47,8 @@ def test_all_children_are_there_from_the_start() -> None:
         for variant in VARIANTS
         for assignment, numbers in {
             "hash": [str(one) for one in range(32)],
-            "rule": [*(str(one) for one in range(32)), "none"],
-            "none": ["none"],
+            "rule": [*(str(one) for one in range(32)), ""],
+            "none": [""],
         }.items()
         for number in numbers
     }
@@ -168,10 +168,10 @@ def test_what_belongs_nowhere_is_counted_with_its_reason(context: Context, reaso
 @pytest.mark.parametrize(
     ("context", "assignment", "number"),
     [
-        (_marked("control", "none"), "none", "none"),
+        (_marked("control", "none"), "none", ""),
         # A unit that came without its bucket was not randomised: its replicate says nothing.
-        (_marked("control", "none", x_user_id="user-42"), "none", "none"),
-        (_marked("control", "rule"), "rule", "none"),
+        (_marked("control", "none", x_user_id="user-42"), "none", ""),
+        (_marked("control", "rule"), "rule", ""),
         (_marked("control", "rule", x_user_id="user-42"), "rule", "14"),
         (_marked("control", "forced", x_user_id="user-42"), "forced", "14"),
     ],
