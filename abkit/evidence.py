@@ -191,6 +191,7 @@ class LimitResult(_Model):
     """One absolute limit of one metric, judged on one variant."""
 
     metric: str
+    kind: Kind
     variant: str
     level: Literal["pause", "rollback"]
     limit: float

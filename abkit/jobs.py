@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 import structlog
 
-from abkit.errors import AbkitError
+from abkit.errors import AbkitError, InputError
 from abkit.evidence import Evaluation
 from abkit.pipeline.collect import collect
 from abkit.pipeline.evaluate import evaluate
@@ -69,9 +69,9 @@ def run_once(
         InputError: The folder is missing or has no experiment files.
     """
     log = structlog.get_logger("abkit.jobs")
-    results = []
+    results: list[JobResult] = []
     for path in find_specs(folder):
-        result = _run(path, store, now, prometheus, fallback)
+        result = _run(path, store, now, prometheus, fallback, results)
         if result.error is not None:
             log.error("experiment failed", experiment=result.name, error=str(result.error))
         elif result.evaluation is not None:
@@ -91,11 +91,21 @@ def worst_exit_code(results: tuple[JobResult, ...]) -> int:
     return min((result.exit_code for result in results), key=_ORDER.index, default=0)
 
 
-def _run(path: Path, store: Store, now: datetime, prometheus: str | None, fallback: str | None) -> JobResult:
+def _run(
+    path: Path,
+    store: Store,
+    now: datetime,
+    prometheus: str | None,
+    fallback: str | None,
+    before: Sequence[JobResult],
+) -> JobResult:
     name = path.stem
     try:
         experiment = load(path)
         name = experiment.name
+        if twin := next((other.path for other in before if other.name == name), None):
+            msg = f"{path}: metadata.name: {twin} is called '{name}' too: give each experiment a name of its own"
+            raise InputError(msg)
         source = open_source(experiment, path.parent, prometheus=prometheus, fallback=fallback)
         try:
             collect(experiment, source, store, now_ms=int(now.timestamp() * 1000))

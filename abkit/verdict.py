@@ -22,6 +22,7 @@ from datetime import datetime
 
 from abkit.evidence import Health, MetricResult, Reason, Severity, StatusCode, Usage, Verdict
 from abkit.spec import Direction, Experiment, Looks
+from abkit.wording import lift, lift_interval, percent
 
 __all__ = ["Decision", "decide_ab", "health_reasons"]
 
@@ -150,8 +151,8 @@ def _for(result: MetricResult) -> Reason:
     if result.role is Usage.PRIMARY:
         return Reason(code="primary-better", message=f"{_lift(result)}: better than the control.")
     bound, margin = max(result.harm_bound or 0.0, 0.0), result.margin or 0.0
-    message = f"{result.metric} of {result.variant} is at most {bound:.1%} worse, within the margin of {margin:.0%}."
-    return Reason(code="guardrail-within", message=message)
+    bounds = f"at most {percent(bound)} worse, within the margin of {percent(margin)}"
+    return Reason(code="guardrail-within", message=f"{result.metric} of {result.variant} is {bounds}.")
 
 
 def _against(result: MetricResult) -> Reason:
@@ -217,8 +218,8 @@ def _guardrail_open(result: MetricResult) -> Reason:
         return Reason(code="guardrail-open", message=f"{result.metric} of {result.variant} can't be judged: {why}.")
     return Reason(
         code="guardrail-open",
-        message=f"{result.metric} of {result.variant} may be up to {result.harm_bound:.1%} worse; "
-        f"the margin is {result.margin:.0%}: more data is needed.",
+        message=f"{result.metric} of {result.variant} may be up to {percent(result.harm_bound)} worse; "
+        f"the margin is {percent(result.margin)}: more data is needed.",
     )
 
 
@@ -228,7 +229,6 @@ def _lift(result: MetricResult) -> str:
     if result.lift is None:
         effect = "" if result.effect is None else f" {result.effect:+.3g}"
         return f"{result.metric} of {result.variant}{effect}"
-    low, high = interval or (None, None)
-    band = "" if low is None or high is None else f" [{low:+.1%}, {high:+.1%}]"
+    band = "" if interval is None else f" {lift_interval(interval)}"
     good = {Direction.INCREASE: "higher is better", Direction.DECREASE: "lower is better"}.get(result.direction)
-    return f"{result.metric} of {result.variant} {result.lift:+.1%}{band}" + (f" ({good})" if good else "")
+    return f"{result.metric} of {result.variant} {lift(result.lift)}{band}" + (f" ({good})" if good else "")

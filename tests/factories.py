@@ -89,6 +89,7 @@ def limit(
     return LimitResult.model_validate(
         {
             "metric": metric,
+            "kind": "proportion",
             "variant": variant,
             "level": level,
             "limit": 0.01 if level == "pause" else 0.05,

@@ -32,7 +32,7 @@ def test_better_within_every_guardrail_ships() -> None:
     decision = decide(result(lift=0.08, p=0.001), guardrail())
     assert decision.verdict is Verdict.SHIP
     assert codes(decision) == ["primary-better", "guardrail-within"]
-    assert "conversion of treatment +8.0% [+6.0%, +10.0%] (higher is better)" in decision.reasons[0].message
+    assert "conversion of treatment +8.0 % [+6.0 %, +10.0 %] (higher is better)" in decision.reasons[0].message
 
 
 def test_a_metric_that_should_fall_ships_when_it_falls() -> None:

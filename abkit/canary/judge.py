@@ -23,6 +23,7 @@ from datetime import datetime, timedelta
 
 from abkit.evidence import LimitResult, MetricResult, Reason, Stage, StatusCode, Usage, Verdict
 from abkit.spec import Canary, Experiment, OnHarm
+from abkit.wording import percent, values
 
 __all__ = ["StageData", "judge"]
 
@@ -99,8 +100,9 @@ def judge(
         return verdict, tuple(
             Reason(
                 code="worse-than-control",
-                message=f"{r.metric} of {treatment} is certainly worse than the control's: "
-                f"{_number(r.value)} against {_number(r.baseline)}.",
+                message=f"{r.metric} of {treatment} is certainly worse than the control's: {{}} against {{}}.".format(
+                    *values(r.kind, r.unit, r.value, r.baseline)
+                ),
             )
             for r in worse
         )
@@ -112,7 +114,7 @@ def _healthy(
 ) -> tuple[Verdict, tuple[Reason, ...]]:
     stage = data.stage
     name = f"stage {stage.step} of {len(stage.steps)}" if stage.step is not None else "this split"
-    place = f"{name} ({stage.share:.0%} of the traffic)"
+    place = f"{name} ({percent(stage.share)} of the traffic)"
     if (seen := data.requests.get(treatment, 0.0)) < canary.minimum_requests:
         message = f"Only {seen:,.0f} requests in {place}; {canary.minimum_requests:,} are needed before it counts."
         return Verdict.PAUSE, (Reason(code="too-few", message=message),)
@@ -129,7 +131,7 @@ def _healthy(
     reasons.extend(
         Reason(
             code="guardrail-within",
-            message=f"{r.metric}: at most {max(r.harm_bound or 0, 0):.1%} worse, within {r.margin:.0%}.",
+            message=f"{r.metric}: at most {percent(max(r.harm_bound or 0, 0))} worse, within {percent(r.margin)}.",
         )
         for r in within
     )
@@ -155,16 +157,9 @@ def _no_traffic(experiment: Experiment, treatment: str, data: StageData) -> tupl
 
 
 def _beyond(limit: LimitResult) -> Reason:
-    unit = f" {limit.unit}" if limit.unit else ""
-    message = (
-        f"{limit.metric} of {limit.variant} is {_number(limit.value)}{unit}, "
-        f"certainly beyond the {limit.level} limit of {limit.limit:g}{unit}."
-    )
+    value, bound = values(limit.kind, limit.unit, limit.value, limit.limit)
+    message = f"{limit.metric} of {limit.variant} is {value}, certainly beyond the {limit.level} limit of {bound}."
     return Reason(code=f"beyond-{limit.level}", message=message)
-
-
-def _number(value: float | None) -> str:
-    return "unknown" if value is None else f"{value:.4g}"
 
 
 def _length(span: timedelta) -> str:

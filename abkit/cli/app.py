@@ -6,8 +6,9 @@ import os
 import sys
 from typing import Annotated
 
-import click
 import typer
+from rich.markup import escape
+from typer.exceptions import TyperException
 
 import abkit
 from abkit.cli import authoring, results, serving
@@ -52,10 +53,11 @@ def main() -> None:
     """
     try:
         code = app(standalone_mode=False)
-    except click.exceptions.Abort:
+    except typer.Abort:
         code = 130
-    except click.ClickException as error:
-        error.show(sys.stderr)
+    except TyperException as error:  # a wrong command, option or argument
+        context = getattr(error, "ctx", None)
+        _complain(f"{error.format_message()} ({'abkit' if context is None else context.command_path} --help says more)")
         code = error.exit_code
     except AbkitError as error:
         _show(error)
@@ -69,21 +71,15 @@ def main() -> None:
     except Exception as error:
         if os.environ.get("ABKIT_DEBUG"):
             raise
-        error_console().print(
-            f"[bold red]error:[/] a fault in abkit: {type(error).__name__}. "
-            "Run again with ABKIT_DEBUG=1 and report what it prints.",
-            soft_wrap=True,
-        )
+        _complain(f"a fault in abkit: {type(error).__name__}. Run again with ABKIT_DEBUG=1 and report what it prints.")
         code = 1
     sys.exit(code or 0)
 
 
 def _show(error: AbkitError) -> None:
-    from rich.markup import escape
+    for line in [str(problem) for problem in error.problems] if isinstance(error, SpecError) else [str(error)]:
+        _complain(line)
 
-    console = error_console()
-    if isinstance(error, SpecError):
-        for problem in error.problems:
-            console.print(f"[bold red]error:[/] {escape(str(problem))}")
-        return
-    console.print(f"[bold red]error:[/] {escape(str(error))}")
+
+def _complain(message: str) -> None:
+    error_console().print(f"[bold red]error:[/] {escape(message)}")

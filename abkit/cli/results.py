@@ -66,11 +66,13 @@ def pull(
     from abkit.cli.progress import pull_progress
     from abkit.pipeline.collect import collect
     from abkit.pipeline.opening import open_source
+    from abkit.queries import resolve
     from abkit.report.pulled import print_pull, pull_document
     from abkit.store import Store
 
     settings = _settings(db=db)
     experiment = load(spec)
+    resolve(experiment)  # an unknown metric is said before anything is reached for
     moment = now()
     begin, until = parse_time(start, "--start", moment), parse_time(end, "--end", moment)
     if begin is not None and until is not None and until <= begin:

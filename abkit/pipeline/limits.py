@@ -133,6 +133,7 @@ def _check(
         status = Status(code=StatusCode.NO_DATA, reason=f"nothing counted for {variant} ({selector})")
         return LimitResult(
             metric=metric.name,
+            kind=metric.definition.kind,
             variant=variant,
             level=level,
             limit=threshold,
@@ -145,6 +146,7 @@ def _check(
     found = beyond(share.events, share.trials, share.limit, share.phi, alpha, share.upper)
     return LimitResult(
         metric=metric.name,
+        kind=metric.definition.kind,
         variant=variant,
         level=level,
         limit=threshold,

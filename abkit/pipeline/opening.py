@@ -1,14 +1,16 @@
-"""Which source an experiment is read from, and the clock-free reading of windows."""
+"""Which source an experiment is read from."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from abkit.errors import InputError
-from abkit.sources.base import Source
+from abkit.sources.base import Source as SampleSource
 from abkit.sources.prometheus import PrometheusSource
 from abkit.sources.recording import RecordingSource
-from abkit.spec import Experiment
+from abkit.spec import Experiment, Source
 
 __all__ = ["open_source"]
 
@@ -20,7 +22,7 @@ def open_source(
     prometheus: str | None = None,
     recording: Path | None = None,
     fallback: str | None = None,
-) -> Source:
+) -> SampleSource:
     """Open the source of an experiment's samples.
 
     Args:
@@ -50,6 +52,14 @@ def open_source(
             "--recording FILE or ABKIT_PROMETHEUS"
         )
         raise InputError(msg)
-    return PrometheusSource(
-        type(settings).model_validate(settings.model_dump(by_alias=True) | {"prometheus": url, "recording": None})
-    )
+    return PrometheusSource(_at(settings, url))
+
+
+def _at(settings: Source, url: str) -> Source:
+    """The settings of a source, with another URL."""
+    try:
+        return Source.model_validate(settings.model_dump(by_alias=True) | {"prometheus": url, "recording": None})
+    except ValidationError as error:
+        words = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
+        msg = f"--prometheus: {words}"
+        raise InputError(msg) from None

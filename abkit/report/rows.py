@@ -283,9 +283,8 @@ def health_rows(evaluation: Evaluation) -> tuple[HealthRow, ...]:
 
 def limit_rows(evaluation: Evaluation) -> tuple[LimitRow, ...]:
     """Absolute limits: what is beyond comes first, then rollback before pause."""
-    known = {result.metric: result for result in evaluation.metrics}
     ordered = sorted(evaluation.limits, key=lambda row: (not row.beyond, row.level != "rollback"))
-    return tuple(_limit_row(limit, known.get(limit.metric)) for limit in ordered)
+    return tuple(_limit_row(limit) for limit in ordered)
 
 
 def stage_view(stage: Stage) -> StageView:
@@ -374,8 +373,8 @@ def _change(
     )
 
 
-def _limit_row(result: LimitResult, metric: MetricResult | None) -> LimitRow:
-    kind, unit = (None, result.unit) if metric is None else (metric.kind, result.unit or metric.unit)
+def _limit_row(result: LimitResult) -> LimitRow:
+    kind, unit = result.kind, result.unit
     return LimitRow(
         metric=fmt.plain(result.metric),
         title=fmt.title(result.metric),

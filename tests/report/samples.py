@@ -319,13 +319,17 @@ def canary(verdict: Verdict = Verdict.PAUSE) -> Evaluation:
         ),
     )  # fmt: skip
     limits = (
-        LimitResult(metric="error-rate", variant="treatment", level="pause", limit=0.01, value=0.0114, beyond=True,
+        LimitResult(metric="error-rate", kind=Kind.PROPORTION,
+                    variant="treatment", level="pause", limit=0.01, value=0.0114, beyond=True,
                     p_value=0.0003, method="one-sided confidence sequence"),
-        LimitResult(metric="error-rate", variant="treatment", level="rollback", limit=0.05, value=0.0114, beyond=False,
+        LimitResult(metric="error-rate", kind=Kind.PROPORTION,
+                    variant="treatment", level="rollback", limit=0.05, value=0.0114, beyond=False,
                     p_value=1.0, method="one-sided confidence sequence"),
-        LimitResult(metric="latency-p99", variant="treatment", level="pause", limit=0.5, value=0.235, beyond=False,
+        LimitResult(metric="latency-p99", kind=Kind.QUANTILE,
+                    variant="treatment", level="pause", limit=0.5, value=0.235, beyond=False,
                     p_value=1.0, unit="s", method="one-sided confidence sequence"),
-        LimitResult(metric="success-rate", variant="treatment", level="pause", limit=0.999, value=None, beyond=False,
+        LimitResult(metric="success-rate", kind=Kind.PROPORTION,
+                    variant="treatment", level="pause", limit=0.999, value=None, beyond=False,
                     p_value=None, method="one-sided confidence sequence",
                     status=Status(code=StatusCode.NO_DATA, reason="no series in the window")),
     )  # fmt: skip
