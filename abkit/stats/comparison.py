@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    Floats = NDArray[np.float64]
+
 __all__ = ["Comparison", "conclude"]
 
 
@@ -41,7 +43,8 @@ class Comparison:
         lift_ci: Interval of the lift, made on the log ratio.
         lift_se: Standard error of the log ratio.
         lift_p_value: Of no effect, on the log ratio.
-        df: Degrees of freedom of Student's t; infinite for the normal.
+        df: Degrees of freedom of Student's t, one number, or one a comparison where it depends on effective
+            instances; infinite for the normal.
         effective_control: Effective number of clusters of the control, (ΣD)²/ΣD².
         effective_treatment: The same of the treatment.
         small_arm: Whether the small-arm rule was in force.
@@ -64,7 +67,7 @@ class Comparison:
     lift_ci: Interval
     lift_se: Value
     lift_p_value: Value
-    df: float
+    df: Value
     effective_control: Value
     effective_treatment: Value
     small_arm: Flag
@@ -87,7 +90,7 @@ def conclude(
     variance: NDArray[np.float64],
     log_variance: NDArray[np.float64],
     *,
-    df: float,
+    df: Floats | float,
     confidence: float,
     alternative: str,
     effective: tuple[NDArray[np.float64], NDArray[np.float64]],
@@ -173,7 +176,7 @@ def conclude(
         lift_ci=interval(lift_ends[0], lift_ends[1], ~lift_refused),
         lift_se=value(log_se, ~lift_refused),
         lift_p_value=value(p_value(log_ratio / log_se, df, alternative), ~lift_refused),
-        df=df,
+        df=value(df) if np.ndim(df) else float(df),
         effective_control=value(effective[0]),
         effective_treatment=value(effective[1]),
         small_arm=flag(np.broadcast_to(np.asarray(small_arm, dtype=bool), shape)),
@@ -188,11 +191,11 @@ def conclude(
 
 
 def _ends(
-    estimate: NDArray[np.float64], se: NDArray[np.float64], df: float, confidence: float, alternative: str
+    estimate: NDArray[np.float64], se: NDArray[np.float64], df: Floats | float, confidence: float, alternative: str
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Ends of the interval that is the dual of the test."""
     two_sided = alternative == "two-sided"
-    radius = float(student_quantile(df, (1 + confidence) / 2 if two_sided else confidence)) * se
+    radius = student_quantile(df, (1 + confidence) / 2 if two_sided else confidence) * se
     low = estimate - radius if alternative != "less" else np.full_like(estimate, -np.inf)
     high = estimate + radius if alternative != "greater" else np.full_like(estimate, np.inf)
     return low, high

@@ -13,7 +13,7 @@ import numpy as np
 
 from abkit.stats.clusters import divide, effective_clusters
 from abkit.stats.comparison import Comparison, conclude
-from abkit.stats.ratio import leave_one_out_variance
+from abkit.stats.ratio import active, borrower, counted, instance_df
 from abkit.stats.small_arms import MINIMUM_EFFECTIVE_CLUSTERS, lent, too_few
 from abkit.stats.special import check_alternative, check_confidence, check_share
 from abkit.stats.values import Flag, Text, Value, flag, pick, text, value
@@ -203,42 +203,45 @@ def quantile_ratios(
             f"both must be (…, {cluster}, bucket) with the same leading axes"
         )
         raise ValueError(msg)
-    B0, B1 = (arm.shape[-2] for arm in arms)
     found = [_quantile(le, arm.sum(-2), q) for arm in arms]
     estimate = [f[0] for f in found]
     size = [arm.sum(-1) for arm in arms]
     effective = effective_clusters(size[0]), effective_clusters(size[1])
     left = [_quantile(le, np.maximum(arm.sum(-2, keepdims=True) - arm, 0.0), q)[0] for arm in arms]
     scale = divide(size[0].sum(-1), size[1].sum(-1))
+    number = active(size[0]), active(size[1])
     own, broken, log_own = [], [], []
-    for without in left:
+    for without, served, count in zip(left, size, number, strict=True):
+        # An instance without traffic isn't there, and leaving it out is no estimate.
         missing = np.isnan(without)
-        lost = np.asarray(missing.any(-1)) & (without.shape[-1] > 1)
+        lost = np.asarray(missing.any(-1)) & (count > 1)
         broken.append(lost)
-        own.append(_between(np.where(missing, 0.0, without), lost))
-        log_own.append(_between(np.log(np.where(without > 0, without, 1.0)), lost | np.asarray((without <= 0).any(-1))))
-    plain = lent((own[0], own[1]), scale, effective, (B0, B1))
-    log = lent((log_own[0], log_own[1]), scale, effective, (B0, B1))
+        own.append(_between(np.where(missing, 0.0, without), served, lost))
+        below = np.asarray((without <= 0).any(-1))
+        log_own.append(_between(np.log(np.where(without > 0, without, 1.0)), served, lost | below))
+    plain = lent((own[0], own[1]), scale, effective, number)
+    log = lent((log_own[0], log_own[1]), scale, effective, number)
     words = ("control", "treatment")
     saturated = f"the quantile lies above the last finite edge, {le[-2]:g}, in "
     unsure = f"the quantile lies above the last finite edge, {le[-2]:g}, with one {cluster} left out, in "
     refusals: list[tuple[ArrayLike, str]] = []
-    if B0 == 1 and B1 == 1:
-        refusals.append((True, f"one {cluster} in each arm: nothing shows how much it varies by itself"))
-    refusals += too_few(effective, (B0, B1), cluster, minimum_effective)
+    single = number[0] == 1, number[1] == 1
+    both = single[0] & single[1]
+    refusals.append((both, f"one {cluster} in each arm: nothing shows how much it varies by itself"))
+    refusals += too_few(effective, number, cluster, minimum_effective, larger=False)
     refusals += [(lost, unsure + word) for lost, word in zip(broken, words, strict=True)]
-    method = f"quantile {q:g} of merged buckets, delete-one-{cluster} jackknife in each arm, t({B0 + B1 - 2})"
+    method = f"quantile {q:g} of merged buckets, delete-one-{cluster} jackknife in each arm, t on effective {cluster}s"
     assumption = f"Different {cluster}s vary independently of one another; events spread evenly inside a bucket."
-    if (B0 == 1) != (B1 == 1):
-        lone = words[0] if B0 == 1 else words[1]
-        method += f"; {lone} has one {cluster} and borrows the other arm's variance"
+    lone = borrower(single, cluster)
+    if lone:
+        method += lone
         assumption = f"{assumption[:-1]}; {cluster}s of both arms vary alike."
     return conclude(
         estimate[0],
         estimate[1],
         plain[0] + plain[1],
         log[0] + log[1],
-        df=float(max(B0 + B1 - 2, 1)),
+        df=instance_df(effective),
         confidence=confidence,
         alternative=alternative,
         effective=effective,
@@ -246,13 +249,16 @@ def quantile_ratios(
         missing=[(f[3], saturated + word) for f, word in zip(found, words, strict=True)],
         refusals=refusals,
         method=method,
-        replication=f"{B0} {cluster}s" if B0 == B1 else f"{B0} {cluster}s in control, {B1} in treatment",
+        replication=counted(cluster, number),
         assumption=assumption,
     )
 
 
-def _between(without: Floats, lost: NDArray[np.bool_]) -> Floats:
-    """Jackknife variance of one arm; NaN with one cluster or where an estimate was lost."""
-    if without.shape[-1] == 1:
-        return np.full(without.shape[:-1], np.nan)
-    return np.where(lost, np.nan, leave_one_out_variance(without))
+def _between(without: Floats, served: Floats, lost: NDArray[np.bool_]) -> Floats:
+    """Jackknife variance of one arm over its active instances; NaN with one, or where an estimate was lost."""
+    there = served > 0
+    B = active(served)
+    mean = divide(np.where(there, without, 0.0).sum(-1), B)
+    d = np.where(there, without - mean[..., None], 0.0)
+    d = np.where(np.abs(d) <= 1e-14 * np.abs(without), 0.0, d)
+    return np.where(lost | (B < 2), np.nan, (d * d).sum(-1) * divide(B - 1, B))

@@ -9,6 +9,8 @@ import numpy as np
 from abkit.stats.values import numbers
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["ADJUSTMENTS", "adjust"]
@@ -18,7 +20,9 @@ ADJUSTMENTS = ("holm", "benjamini-hochberg", "bonferroni")
 winners."""
 
 
-def adjust(p_values: ArrayLike, method: str = "holm") -> NDArray[np.float64] | np.ma.MaskedArray[Any, Any]:
+def adjust(
+    p_values: ArrayLike | Sequence[float | None], method: str = "holm"
+) -> NDArray[np.float64] | np.ma.MaskedArray[Any, Any]:
     """Adjusted p values, to be held against α itself.
 
     Args:

@@ -16,7 +16,17 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["leave_one_out_variance", "linearised", "ratios", "variance_of_mean"]
+__all__ = [
+    "active",
+    "borrower",
+    "counted",
+    "instance_df",
+    "leave_one_out_variance",
+    "linearised",
+    "ratios",
+    "variance_of_instances",
+    "variance_of_mean",
+]
 
 
 @np.errstate(all="ignore")
@@ -28,6 +38,7 @@ def ratios(
     paired: bool = False,
     *,
     cluster: str = "cluster",
+    instances: bool = False,
     small_arm_rule: bool = True,
     minimum_effective: float = MINIMUM_EFFECTIVE_CLUSTERS,
 ) -> Comparison:
@@ -48,12 +59,17 @@ def ratios(
         alternative: `two-sided`, `greater` or `less`, about treatment - control.
         paired: Whether cluster b is the same hash replicate, or day, in both arms.
         cluster: What a cluster is, for the words of the result: `hash replicate`, `instance`.
-        small_arm_rule: Whether it is in force. Without it, which is right where clusters are instances, only the arm
-            with fewer clusters is raised, to the other's variance between them, scaled to its number.
+        instances: Whether clusters are instances (pods, proxies) instead of users. What varies between them is the
+            instance, so the small-arm rule, which is about users, is off; the arm with fewer has at least the other's
+            variance, scaled to its number. They are few, and traffic is often unequal (a pod born midway): each arm's
+            variance is its delete-one jackknife, and t has as many degrees of freedom as effective instances, so that
+            B₀ + B₁ - 2 is the special case of equal traffic. An instance without traffic doesn't count: rows may be
+            padded with zeros. Not with `paired`.
+        small_arm_rule: Whether it is in force; off is for showing what it is for.
         minimum_effective: Effective clusters, in each arm, below which there is no result.
 
     Raises:
-        ValueError: Unknown alternative, confidence outside 0 … 1, or arms whose shapes don't fit.
+        ValueError: Unknown alternative, confidence outside 0 … 1, arms whose shapes don't fit, or paired instances.
 
     >>> result = ratios(ClusterSums([50, 40, 60, 50], [500] * 4), ClusterSums([60, 62, 58, 70], [500] * 4))
     >>> result.control, result.treatment, round(result.effect, 4), result.df, result.status
@@ -69,28 +85,37 @@ def ratios(
     if paired and B0 != B1:
         msg = f"paired needs the same clusters in both arms; control has {B0}, treatment {B1}"
         raise ValueError(msg)
+    if paired and instances:
+        msg = "paired and instances exclude one another: an instance serves one arm"
+        raise ValueError(msg)
 
     den = [arm.den.sum(-1) for arm in arms]
     num = [arm.num.sum(-1) for arm in arms]
     rate = [divide(n, d) for n, d in zip(num, den, strict=True)]
     effective = effective_clusters(control.den), effective_clusters(treatment.den)
     parts = [linearised(arm.num, arm.den) for arm in arms]
-    own = variance_of_mean(parts[0]), variance_of_mean(parts[1])
     relative = [divide(part, r[..., None]) for part, r in zip(parts, rate, strict=True)]
-    log_own = variance_of_mean(relative[0]), variance_of_mean(relative[1])
     scale = divide(den[0], den[1])
-    plain = lent(own, scale, effective, (B0, B1))
-    log = lent(log_own, scale, effective, (B0, B1))
-    single = (B0 == 1, B1 == 1)
+    number: tuple[ArrayLike, ArrayLike] = (B0, B1)
+    if instances:
+        number = active(control.den), active(treatment.den)
+        own = variance_of_instances(parts[0], control.den), variance_of_instances(parts[1], treatment.den)
+        log_own = variance_of_instances(relative[0], control.den), variance_of_instances(relative[1], treatment.den)
+    else:
+        own = variance_of_mean(parts[0]), variance_of_mean(parts[1])
+        log_own = variance_of_mean(relative[0]), variance_of_mean(relative[1])
+    plain = lent(own, scale, effective, number)
+    log = lent(log_own, scale, effective, number)
+    single = np.asarray(number[0]) == 1, np.asarray(number[1]) == 1
     empty = (num[0] == 0) & ~np.isnan(rate[0]), (num[1] == 0) & ~np.isnan(rate[1])
-    bar = SMALL_ARM if small_arm_rule else 0.0
+    bar = SMALL_ARM if small_arm_rule and not instances else 0.0
     after = guarded(plain, scale, effective, empty, bar)
     log_after = guarded(log, scale, effective, empty, bar)
 
     refusals: list[tuple[ArrayLike, str]] = []
-    if single[0] and single[1]:
-        refusals.append((True, f"one {cluster} in each arm: nothing shows how much it varies by itself"))
-    refusals += too_few(effective, (B0, B1), cluster, minimum_effective)
+    both = single[0] & single[1]
+    refusals.append((both, f"one {cluster} in each arm: nothing shows how much it varies by itself"))
+    refusals += too_few(effective, number, cluster, minimum_effective, larger=not instances)
 
     lift_refusals: list[tuple[ArrayLike, str]] = []
     if paired and B0 > 1:
@@ -98,19 +123,24 @@ def ratios(
         variance = inflated(variance, plain, after)
         log_variance = inflated(log_variance, log, log_after)
         lift_refusals.append((undefined, f"all events of an arm lie in one {cluster}"))
-        df = float(B0 - 1)
+        df: Floats | float = float(B0 - 1)
         method = f"ratio of sums, delete-one-{cluster} jackknife across arms, t({B0 - 1})"
         replication = f"{B0} {cluster}s"
+    elif instances:
+        variance, log_variance = after[0] + after[1], log_after[0] + log_after[1]
+        df = instance_df(effective)
+        method = f"ratio of sums, delete-one-{cluster} jackknife in each arm, t on effective {cluster}s"
+        replication = counted(cluster, number)
     else:
         variance, log_variance = after[0] + after[1], log_after[0] + log_after[1]
         df = float(max(B0 + B1 - 2, 1))
         method = f"ratio of sums, variance between {cluster}s in each arm, t({B0 + B1 - 2})"
-        replication = f"{B0} {cluster}s" if B0 == B1 else f"{B0} {cluster}s in control, {B1} in treatment"
+        replication = counted(cluster, number)
     assumption = f"Different {cluster}s vary independently of one another"
     assumption += "; the same one may be correlated across arms." if paired else ", in each arm and across arms."
-    if single[0] != single[1]:
-        lone_name = "control" if single[0] else "treatment"
-        method += f"; {lone_name} has one {cluster} and borrows the other arm's variance"
+    lone = borrower(single, cluster)
+    if lone:
+        method += lone
         assumption = f"{assumption[:-1]}, and {cluster}s of both arms vary alike."
     small = (effective[0] < bar) | (effective[1] < bar) | empty[0] | empty[1]
     if small.any():
@@ -131,6 +161,51 @@ def ratios(
         replication=replication,
         assumption=assumption,
     )
+
+
+def borrower(single: tuple[NDArray[np.bool_], NDArray[np.bool_]], cluster: str) -> str:
+    """Words for the arm that has one cluster and borrows; empty where none does."""
+    names = [name for name, one, other in (("control", *single), ("treatment", *single[::-1])) if (one & ~other).any()]
+    return f"; {' or '.join(names)} has one {cluster} and borrows the other arm's variance" if names else ""
+
+
+def counted(cluster: str, number: tuple[ArrayLike, ArrayLike]) -> str:
+    """Words for how many clusters the arms have, over all comparisons."""
+    shown = []
+    for count in number:
+        least, most = int(np.min(count)), int(np.max(count))
+        shown.append(f"{most}" if least == most else f"{least} to {most}")
+    return (
+        f"{shown[0]} {cluster}s"
+        if shown[0] == shown[1]
+        else f"{shown[0]} {cluster}s in control, {shown[1]} in treatment"
+    )
+
+
+def active(den: Floats) -> NDArray[np.int64]:
+    """Clusters with data, over the last axis."""
+    return np.asarray((den > 0).sum(-1))
+
+
+def variance_of_instances(parts: Floats, den: Floats) -> Floats:
+    """Delete-one jackknife variance of a ratio around itself: (B-1)/B·Σ(u/(1-s))², s the share of the denominator.
+
+    Without instance b the ratio moves by exactly -u_b/(1-s_b). With equal shares this is B/(B-1)·Σu²; an instance
+    with a large share pulls the ratio towards itself, which this undoes.
+
+    Args:
+        parts: (M_b - R·D_b)/ΣD, see `linearised`, or the same over R.
+        den: Denominators.
+    """
+    B = active(den)
+    kept = 1 - divide(den, den.sum(-1, keepdims=True))
+    moved = np.where(den > 0, divide(parts, kept), 0.0)
+    return np.where(B > 1, (moved * moved).sum(-1) * divide(B - 1, B), np.nan)
+
+
+def instance_df(effective: tuple[Floats, Floats]) -> Floats:
+    """Degrees of freedom of t on effective instances: their sum - 2, at least 1."""
+    return np.asarray(np.maximum(effective[0] + effective[1] - 2, 1.0))
 
 
 def linearised(num: Floats, den: Floats) -> Floats:

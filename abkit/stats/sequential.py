@@ -25,6 +25,8 @@ from abkit.stats.special import (
 from abkit.stats.values import Interval, Text, Value, interval, numbers, pick, text, value
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import ArrayLike, NDArray
 
     Floats = NDArray[np.float64]
@@ -97,8 +99,8 @@ def planned_information(planned_effect: ArrayLike) -> NDArray[np.float64]:
 
 @np.errstate(all="ignore")
 def confidence_sequence(
-    estimate: ArrayLike | None,
-    standard_error: ArrayLike | None,
+    estimate: ArrayLike | Sequence[float | None] | None,
+    standard_error: ArrayLike | Sequence[float | None] | None,
     df: ArrayLike = math.inf,
     planned_effect: ArrayLike | None = None,
     confidence: float = 0.95,

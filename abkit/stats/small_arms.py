@@ -54,7 +54,10 @@ _ENOUGH_OF_FEW = 0.75
 
 
 def lent(
-    variances: tuple[Floats, Floats], scale: Floats, effective: tuple[Floats, Floats], clusters: tuple[int, int]
+    variances: tuple[Floats, Floats],
+    scale: Floats,
+    effective: tuple[Floats, Floats],
+    clusters: tuple[ArrayLike, ArrayLike],
 ) -> tuple[Floats, Floats]:
     """The variances after the arm with fewer clusters has borrowed.
 
@@ -71,11 +74,11 @@ def lent(
     """
     v0, v1 = variances
     by_number = divide(effective[0], effective[1])
-    if clusters[1] < clusters[0]:
-        return v0, np.fmax(v1, v0 * np.fmax(scale, by_number))
-    if clusters[0] < clusters[1]:
-        return np.fmax(v0, divide(v1, np.fmin(scale, by_number))), v1
-    return variances
+    n0, n1 = np.asarray(clusters[0]), np.asarray(clusters[1])
+    return (
+        np.where(n0 < n1, np.fmax(v0, divide(v1, np.fmin(scale, by_number))), v0),
+        np.where(n1 < n0, np.fmax(v1, v0 * np.fmax(scale, by_number)), v1),
+    )
 
 
 def guarded(
@@ -128,7 +131,12 @@ def inflated(jackknife: Floats, before: tuple[Floats, Floats], after: tuple[Floa
 
 
 def too_few(
-    effective: tuple[Floats, Floats], clusters: tuple[int, int], cluster: str, minimum: float
+    effective: tuple[Floats, Floats],
+    clusters: tuple[ArrayLike, ArrayLike],
+    cluster: str,
+    minimum: float,
+    *,
+    larger: bool = True,
 ) -> list[tuple[ArrayLike, str]]:
     """Where there are too few effective clusters for a result, and the words for it.
 
@@ -137,12 +145,14 @@ def too_few(
         clusters: How many there are; an arm with a single one borrows, and has no minimum of its own.
         cluster: What a cluster is.
         minimum: In each arm.
+        larger: Whether the larger arm has its own minimum; not needed where t counts effective clusters.
     """
     found: list[tuple[ArrayLike, str]] = []
     for name, e, count in zip(("control", "treatment"), effective, clusters, strict=True):
-        if count > 1:
-            found.append((e < minimum, f"too few {cluster}s with data in {name}: under {minimum:g} effective ones"))
-    enough = min(MINIMUM_LARGER_ARM, _ENOUGH_OF_FEW * max(clusters))
-    larger = np.maximum(effective[0], effective[1])
-    found.append((larger < enough, f"too few {cluster}s with data in both arms: under {enough:g} effective ones"))
+        few = (e < minimum) & (np.asarray(count) != 1)
+        found.append((few, f"too few {cluster}s with data in {name}: under {minimum:g} effective ones"))
+    if larger:
+        enough = min(MINIMUM_LARGER_ARM, _ENOUGH_OF_FEW * max(int(np.max(count)) for count in clusters))
+        less = np.maximum(effective[0], effective[1]) < enough
+        found.append((less, f"too few {cluster}s with data in both arms: under {enough:g} effective ones"))
     return found

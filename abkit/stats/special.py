@@ -106,14 +106,19 @@ def student_quantile(df: ArrayLike, p: ArrayLike) -> NDArray[np.float64]:
     >>> round(float(student_quantile(31, 0.975)), 4)
     2.0395
     """
-    from scipy.special import stdtrit
+    from scipy.special import betaln, stdtrit
 
-    df, p = np.broadcast_arrays(np.asarray(df, dtype=np.float64), np.asarray(p, dtype=np.float64))
-    normal = np.isinf(df)
+    dof, p = np.broadcast_arrays(np.asarray(df, dtype=np.float64), np.asarray(p, dtype=np.float64))
+    normal = np.isinf(dof)
     # Solved in the lower tail, where p has its full precision, and mirrored.
     lower = np.minimum(p, 1 - p)
     with np.errstate(all="ignore"):
-        t = np.where(normal, normal_quantile(lower), stdtrit(np.where(normal, 1.0, df), lower))
+        safe = np.where(normal, 1.0, dof)
+        t = stdtrit(safe, lower)
+        # Far out scipy's search gives up. There the tail is a power: P(T < -t) = x^(df/2) / (df·B(df/2, ½)), x = df/t².
+        log_x = (2 / safe) * (np.log(lower) + np.log(safe) + betaln(safe / 2, 0.5))
+        far = log_x < -30
+        t = np.where(normal, normal_quantile(lower), np.where(far, -np.sqrt(safe) * np.exp(-log_x / 2), t))
     return np.where(p > 0.5, -t, t)
 
 

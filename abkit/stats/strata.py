@@ -106,11 +106,13 @@ def stratified(
     total = int(weight.shape[-1])
     some = (den[0].sum(-1) > 0, den[1].sum(-1) > 0)
     rate = [np.where(there, r, np.nan) for there, r in zip(some, rate, strict=True)]
-    refusals: list[tuple[ArrayLike, str]] = [
+    missing: list[tuple[ArrayLike, str]] = [
         (~some[0] & ~some[1], "no data in either arm"),
         (~some[0], "no data in control"),
         (~some[1], "no data in treatment"),
         (used == 0, f"no {stratum} has data in both arms"),
+    ]
+    refusals: list[tuple[ArrayLike, str]] = [
         (np.asarray(G == 1), f"one {cluster}: nothing shows how much it varies"),
     ]
     refusals += too_few(effective, (G, G), cluster, minimum_effective)
@@ -134,6 +136,7 @@ def stratified(
         alternative=alternative,
         effective=effective,
         small_arm=small,
+        missing=missing,
         refusals=refusals,
         lift_refusals=[(~good.all(-1), f"all events of an arm lie in one {cluster}")],
         method=method,

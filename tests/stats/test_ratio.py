@@ -112,6 +112,52 @@ def test_a_single_cluster_borrows() -> None:
     assert "control has one cluster" in mirrored.method
 
 
+def test_instances_are_left_out_one_at_a_time() -> None:
+    control, treatment = ClusterSums([50, 66, 12], [500, 520, 90]), ClusterSums([40, 52], [480, 400])
+    result = stats.ratios(control, treatment, instances=True, cluster="pod")
+    variances = []
+    for arm in (control, treatment):
+        n, d = arm.num, arm.den
+        left = (n.sum() - n) / (d.sum() - d)
+        B = n.size
+        variances.append((B - 1) / B * float(((left - n.sum() / d.sum()) ** 2).sum()))
+    # Two pods can't be more certain than three of the same kind, by number or by traffic.
+    floor = variances[0] * max(result.effective_control / result.effective_treatment, 1110 / 880)
+    assert result.effect_se == pytest.approx(np.sqrt(variances[0] + max(variances[1], floor)), rel=1e-9)
+    assert result.df == pytest.approx(result.effective_control + result.effective_treatment - 2)
+    assert result.replication == "3 pods in control, 2 in treatment"
+    equal = stats.ratios(ClusterSums([5, 6, 9], [50] * 3), ClusterSums([8, 6, 9], [50] * 3), instances=True)
+    assert equal.df == pytest.approx(4)
+    padded = stats.ratios(
+        ClusterSums([50, 66, 12, 0], [500, 520, 90, 0]), ClusterSums([40, 52, 0, 0], [480, 400, 0, 0]), instances=True
+    )
+    assert padded.p_value == pytest.approx(result.p_value, rel=1e-12)
+    with pytest.raises(ValueError, match="exclude one another"):
+        stats.ratios(control, control, paired=True, instances=True)
+
+
+@pytest.mark.parametrize("traffic", [(1, 1), (1, 0.5), (1, 1, 0.08), (1, 1, 1, 0.06, 0.06, 0.06), (1, 0.3, 0.3, 0.3)])
+def test_unequal_pods_fool_the_plain_count_and_not_the_effective_one(traffic: tuple[float, ...]) -> None:
+    worlds = 1_500
+    rng = np.random.default_rng(23)
+    share = np.array(traffic) / sum(traffic)
+    arms = []
+    for _ in range(2):
+        den = rng.poisson(20_000 * share, (worlds, share.size))
+        pod = np.clip(0.1 * (1 + 0.1 * rng.standard_normal(den.shape)), 0, 1)
+        arms.append(ClusterSums(rng.binomial(den, pod), den))
+    result = stats.ratios(arms[0], arms[1], instances=True)
+    assert rejected(result.p_value) <= monte_carlo(0.05, worlds)
+    assert_clean(result)
+    if len(traffic) > 3:
+        variance = 0.0
+        for arm in arms:
+            u = (arm.num - (arm.num.sum(-1) / arm.den.sum(-1))[:, None] * arm.den) / arm.den.sum(-1)[:, None]
+            variance = variance + (u * u).sum(-1) * len(traffic) / (len(traffic) - 1)
+        t = result.effect.data / np.sqrt(variance)
+        assert rejected(2 * oracle.t.sf(np.abs(t), 2 * len(traffic) - 2)) > monte_carlo(0.05, worlds)
+
+
 def test_two_single_clusters_have_estimates_and_a_reason() -> None:
     for paired in (False, True):
         result = stats.ratios(ClusterSums([5], [100]), ClusterSums([8], [100]), paired=paired)

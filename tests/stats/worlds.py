@@ -50,8 +50,8 @@ def sticky(
         visits = rng.poisson(rng.gamma(0.5, 128.0, users))
         bought = rng.binomial(visits, rng.beta(1, 9, users))
         arm, cluster = (rng.random(users) < share).astype(int), rng.integers(0, replicates, users)
-        np.add.at(num, (arm, w, cluster), bought)
-        np.add.at(den, (arm, w, cluster), visits)
+        np.add.at(num[:, w], (arm, cluster), bought)
+        np.add.at(den[:, w], (arm, cluster), visits)
         counted[w] = np.bincount(arm, minlength=2)
     return ClusterSums(num[0], den[0]), ClusterSums(num[1], den[1]), counted
 
