@@ -58,6 +58,7 @@ def _open(path: Path, *, read_only: bool, wait: float) -> duckdb.DuckDBPyConnect
     if read_only and not path.exists():
         msg = f"{path}: no store here: run abkit pull first, or name the store with --db"
         raise StoreUnusable(msg)
+    _check_kind(path)
     deadline = time.monotonic() + wait
     pause = _FIRST_PAUSE
     while True:
@@ -66,10 +67,26 @@ def _open(path: Path, *, read_only: bool, wait: float) -> duckdb.DuckDBPyConnect
         except duckdb.Error as error:
             if not _is_lock(error):
                 raise _unusable(path, error) from None
-            if time.monotonic() + pause > deadline:
+            left = deadline - time.monotonic()
+            if left <= 0:
                 raise _locked(path, error, wait) from None
-        time.sleep(pause)
+        time.sleep(min(pause, left))
         pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+def _check_kind(path: Path) -> None:
+    """Refuse other files before DuckDB sees them: for some of them it would look for an extension."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(12)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        msg = f"{path}: can't be used: {error.strerror}: name another store with --db"
+        raise StoreUnusable(msg) from None
+    if head[8:] != b"DUCK":
+        msg = f"{path}: is not a DuckDB file: name another store with --db; it was left as it is"
+        raise StoreUnusable(msg)
 
 
 def _is_lock(error: duckdb.Error) -> bool:
@@ -93,8 +110,6 @@ def _unusable(path: Path, error: duckdb.Error) -> StoreError:
         return StoreVersion(
             f"{path}: written by a newer DuckDB: upgrade abkit's duckdb, or name another store ({words})"
         )
-    if "not a valid DuckDB database" in text:
-        return StoreUnusable(f"{path}: is not a DuckDB file: name another store with --db; it was left as it is")
     if isinstance(error, (duckdb.SerializationException, duckdb.InternalException, duckdb.FatalException)) or (
         "Could not read enough bytes" in text or "checksum" in text.lower() or "Corrupt" in text
     ):

@@ -8,13 +8,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from abkit.sources.base import Samples, Source
+from abkit.sources.selectors import parse_selector
 from abkit.window import Window
 
-__all__ = ["Series", "columns", "fetched", "openmetrics", "write_recording"]
+__all__ = ["MemorySource", "Series", "columns", "fetched", "openmetrics", "write_recording"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,37 @@ class Series:
 
     labels: Mapping[str, str]
     points: Sequence[tuple[int, float]]
+
+
+class MemorySource:
+    """Hand-made series as a source that, like a live server, does not say what it covers."""
+
+    name = "memory"
+    way = "memory"
+
+    def __init__(self, series: Sequence[Series], warnings: tuple[str, ...] = ()) -> None:
+        self.series = list(series)
+        self.warnings = warnings
+        self.asked: list[tuple[str, Window]] = []
+
+    def span(self) -> Window | None:
+        return None
+
+    def fetch(self, selector: str, window: Window) -> Iterator[Samples]:
+        self.asked.append((selector, window))
+        parsed = parse_selector(selector)
+        for each in self.series:
+            points = [(t, v) for t, v in each.points if window.start_ms <= t < window.end_ms]
+            if points and parsed.matches(each.labels):
+                yield Samples(
+                    (each.labels,),
+                    np.zeros(len(points), np.int32),
+                    np.array([t for t, _ in points], np.int64),
+                    np.array([v for _, v in points], np.float64),
+                )
+
+    def close(self) -> None:
+        """Nothing to let go of."""
 
 
 def write_recording(series: Sequence[Series], path: Path, window: Window) -> Path:
