@@ -115,4 +115,7 @@ def _run(
         store.append_verdict(evaluation)
     except AbkitError as error:
         return JobResult(path, name, error=error)
+    except Exception as error:  # a fault of ours in one experiment must not stop the job of all
+        structlog.get_logger("abkit.jobs").exception("fault", experiment=name)
+        return JobResult(path, name, error=AbkitError(f"a fault in abkit: {type(error).__name__}; the log has more"))
     return JobResult(path, name, evaluation)

@@ -157,9 +157,7 @@ def _by_instance(
         _sums(metric, partial(totals.by_instance, variant=name, names=pods), -1)
         for name, pods in zip(arms, names, strict=True)
     )
-    comparison = stats.ratios(
-        control, treatment, experiment.analysis.confidence, cluster="instance", small_arm_rule=False
-    )
+    comparison = stats.ratios(control, treatment, experiment.analysis.confidence, cluster="instance", instances=True)
     return Estimate(Status(), comparison=comparison, replicates=sum(map(len, names)))
 
 
