@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from abkit.stats.sequential import log_e_value
+from abkit.stats.sequential.shares import log_e_value
 from abkit.stats.special import binomial_cdf, binomial_log_pmf, binomial_sf, check_share
 
 if TYPE_CHECKING:

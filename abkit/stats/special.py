@@ -16,12 +16,15 @@ if TYPE_CHECKING:
 __all__ = [
     "ALTERNATIVES",
     "beta_log_ratio",
+    "beta_quantile",
     "binomial_cdf",
     "binomial_log_pmf",
     "binomial_sf",
     "check_alternative",
     "check_confidence",
     "check_share",
+    "deviance",
+    "gamma_quantile",
     "log_beta_sf",
     "normal_cdf",
     "normal_log_cdf",
@@ -150,8 +153,12 @@ def _stirling_error(x: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(x < 16, direct, series)
 
 
-def _deviance(x: NDArray[np.float64], mean: NDArray[np.float64]) -> NDArray[np.float64]:
-    """X ln(x / mean) - x + mean without the cancellation; x ≥ 0, mean > 0."""
+def deviance(x: NDArray[np.float64], mean: NDArray[np.float64]) -> NDArray[np.float64]:
+    """X ln(x / mean) - x + mean without the cancellation; x ≥ 0, mean > 0.
+
+    >>> bool(deviance(np.array(5.0), np.array(5.0)) == 0)
+    True
+    """
     d = x - mean
     near = np.abs(d) < 0.1 * mean
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -176,8 +183,8 @@ def binomial_log_pmf(k: ArrayLike, n: ArrayLike, p: ArrayLike) -> NDArray[np.flo
         _stirling_error(nn)
         - _stirling_error(kk)
         - _stirling_error(nn - kk)
-        - _deviance(kk, nn * p)
-        - _deviance(nn - kk, nn * (1 - p))
+        - deviance(kk, nn * p)
+        - deviance(nn - kk, nn * (1 - p))
         + 0.5 * np.log(nn / (kk * (nn - kk)))
         - _HALF_LOG_2PI
     )
@@ -216,12 +223,38 @@ def beta_log_ratio(a: ArrayLike, b: ArrayLike, p: ArrayLike) -> NDArray[np.float
     return (
         _HALF_LOG_2PI
         + 0.5 * (np.log(n) - np.log(a) - np.log(b))
-        + _deviance(a, n * p)
-        + _deviance(b, n * (1 - p))
+        + deviance(a, n * p)
+        + deviance(b, n * (1 - p))
         + _stirling_error(a)
         + _stirling_error(b)
         - _stirling_error(n)
     )
+
+
+def beta_quantile(p: ArrayLike, a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
+    """Quantile of a beta variable; a shape of 0 puts all mass on its end.
+
+    >>> round(float(beta_quantile(0.5, 2, 2)), 6)
+    0.5
+    """
+    from scipy.special import betaincinv
+
+    p, a, b = (np.asarray(v, dtype=np.float64) for v in np.broadcast_arrays(p, a, b))
+    inner = (a > 0) & (b > 0)
+    body = betaincinv(np.where(inner, a, 1.0), np.where(inner, b, 1.0), p)
+    return np.where(inner, body, np.where(a > 0, 1.0, 0.0))
+
+
+def gamma_quantile(p: ArrayLike, shape: ArrayLike) -> NDArray[np.float64]:
+    """Quantile of a gamma variable of scale 1; 0 for shape 0.
+
+    >>> round(float(gamma_quantile(0.975, 1)), 6)
+    3.688879
+    """
+    from scipy.special import gammaincinv
+
+    p, a = (np.asarray(v, dtype=np.float64) for v in np.broadcast_arrays(p, shape))
+    return np.where(a > 0, gammaincinv(np.where(a > 0, a, 1.0), p), 0.0)
 
 
 def log_beta_sf(x: ArrayLike, a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:

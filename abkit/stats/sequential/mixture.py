@@ -1,19 +1,15 @@
-"""Results that may be looked at at any time.
-
-A test read every day at p < 0.05 is wrong in 13-16 % of A/A tests instead of 5 %. The intervals here cover the truth
-at all looks at once, whenever and however often one looks.
-"""
+"""The default for looks: a normal-mixture confidence sequence on information."""
 
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from abkit.stats.special import (
-    beta_log_ratio,
     check_alternative,
     check_confidence,
     normal_cdf,
@@ -34,11 +30,9 @@ if TYPE_CHECKING:
 __all__ = [
     "TUNING",
     "ConfidenceSequence",
-    "Multinomial",
     "confidence_sequence",
-    "log_e_value",
-    "multinomial",
     "planned_information",
+    "sequence_boundary",
 ]
 
 TUNING = 7.94
@@ -56,6 +50,9 @@ class ConfidenceSequence:
         estimate: As given.
         ci: (low, high); one-sided alternatives leave one end infinite.
         p_value: Always-valid p value: the smallest α at which the sequence excludes the null at this look.
+        e_value: Evidence against the null, for `adjust_e`; capped at the largest float. It may be multiplied over
+            independent experiments and averaged over dependent ones.
+        log_e_value: Its natural logarithm, uncapped.
         radius: Half the width; with a one-sided alternative the distance of the bound from the estimate.
         information: 1 / standard error².
         information_fraction: Information over the planned one; may exceed 1.
@@ -71,6 +68,8 @@ class ConfidenceSequence:
     estimate: Value
     ci: Interval
     p_value: Value
+    e_value: Value
+    log_e_value: Value
     radius: Value
     information: Value
     information_fraction: Value
@@ -153,7 +152,7 @@ def confidence_sequence(
     t = np.where(bad, 0.0, est - null) / safe
     two_sided = alternative == "two-sided"
     z = _to_z(t if alternative != "less" else -t, dof)
-    boundary = _two_sided_boundary(rho, 1 - confidence) if two_sided else _one_sided_boundary(rho, 1 - confidence)
+    boundary = sequence_boundary(rho, 1 - confidence, two_sided=two_sided)
     radius = _to_t(boundary, dof) * safe
     log_e = _two_sided_log_e(z, rho) if two_sided else _one_sided_log_e(z, rho)
     missing = np.isnan(est)
@@ -170,6 +169,8 @@ def confidence_sequence(
         estimate=value(est),
         ci=interval(low, high, ~bad),
         p_value=value(np.exp(-np.maximum(log_e, 0.0)), ~bad),
+        e_value=value(np.exp(np.minimum(log_e, math.log(sys.float_info.max))), ~bad),
+        log_e_value=value(log_e, ~bad),
         radius=value(radius, ~bad),
         information=value(information, ~bad),
         information_fraction=value(rho / TUNING, ~bad),
@@ -208,6 +209,15 @@ def _to_t(z: Floats, df: Floats) -> Floats:
     return np.where(np.isinf(df), z, -student_quantile(df, tail))
 
 
+def sequence_boundary(rho: Floats, alpha: float, *, two_sided: bool) -> Floats:
+    """Z at which the sequence excludes the null, at Iτ² = rho.
+
+    >>> round(float(sequence_boundary(np.array(TUNING), 0.05, two_sided=True)), 4)
+    3.0352
+    """
+    return _two_sided_boundary(rho, alpha) if two_sided else _one_sided_boundary(rho, alpha)
+
+
 def _two_sided_boundary(rho: Floats, alpha: float) -> Floats:
     return np.asarray(np.sqrt((1 + 1 / rho) * (np.log1p(rho) - 2 * math.log(alpha))))
 
@@ -230,78 +240,3 @@ def _one_sided_boundary(rho: Floats, alpha: float) -> Floats:
 def _one_sided_log_e(z: Floats, rho: Floats) -> Floats:
     a = z * np.sqrt(rho / (1 + rho))
     return np.asarray(math.log(2) - 0.5 * np.log1p(rho) + 0.5 * a * a + normal_log_cdf(a))
-
-
-@dataclass(frozen=True, slots=True)
-class Multinomial:
-    """Sequential test of counts against shares.
-
-    Attributes:
-        log_e_value: Natural logarithm of the e value; rejected at α once it reaches -ln α.
-        p_value: Always-valid p value at this look, min(1, 1/E).
-        method: How the numbers were made.
-        replication: The unit counted.
-        assumption: What has to hold.
-        status: `ok`, or why there is no number.
-    """
-
-    log_e_value: float | None
-    p_value: float | None
-    method: str
-    replication: str
-    assumption: str
-    status: str
-
-
-def log_e_value(counts: Floats, shares: Floats, concentration: float) -> float:
-    """Ln E = lnB(kρ + S) - lnB(kρ) - ΣSᵢ ln ρᵢ, with the big terms cancelled analytically.
-
-    Split arm by arm: the multivariate beta function is a product of bivariate ones, arm i against all after it.
-
-    Args:
-        counts: One an arm.
-        shares: Same length, all above 0, sum 1.
-        concentration: The prior's k.
-    """
-    before, after = concentration * shares, concentration * shares + counts
-    # Σ over the arms that are left, from the right.
-    rest_before, rest_after = np.cumsum(before[::-1])[::-1], np.cumsum(after[::-1])[::-1]
-    share = before[:-1] / rest_before[:-1]
-    return float(
-        (beta_log_ratio(after[:-1], rest_after[1:], share) - beta_log_ratio(before[:-1], rest_before[1:], share)).sum()
-    )
-
-
-def multinomial(observed: ArrayLike, weights: ArrayLike, concentration: float = 100.0) -> Multinomial:
-    """Sequential multinomial test of counts against shares, valid at every look.
-
-    Dirichlet-multinomial mixture: ln E = lnB(kρ + S) - lnB(kρ) - ΣSᵢ ln ρᵢ (Lindon & Malek, NeurIPS 2022, arXiv
-    2011.03567). Valid for independent units, also under a shared rate that moves; not where events of one unit cluster.
-
-    Args:
-        observed: Counts, one an arm.
-        weights: Shares under the null, one an arm, any scale, all above 0.
-        concentration: The prior's k: larger finds small deviations in large counts sooner.
-
-    Raises:
-        ValueError: Shapes that don't fit, counts below 0, weights not above 0.
-
-    >>> round(multinomial([30, 70], [1, 1]).p_value, 7), round(multinomial([480, 560], [1, 1]).p_value, 7)
-    (0.0247295, 0.203374)
-    """
-    counts, shares = np.asarray(observed, dtype=np.float64), np.asarray(weights, dtype=np.float64)
-    if counts.ndim != 1 or counts.shape != shares.shape or counts.size < 2:
-        msg = f"observed has shape {counts.shape} and weights {shares.shape}: give one number an arm, for two or more"
-        raise ValueError(msg)
-    if not (np.isfinite(counts).all() and (counts >= 0).all()):
-        msg = "observed must hold finite counts, none below 0"
-        raise ValueError(msg)
-    if not (np.isfinite(shares).all() and (shares > 0).all()):
-        msg = "weights must be finite and above 0"
-        raise ValueError(msg)
-    method = f"sequential multinomial test, Dirichlet mixture with concentration {concentration:g}"
-    words = method, f"{counts.sum():.0f} units", "Units are independent and each is counted once."
-    if not counts.any():
-        return Multinomial(None, None, *words, "no units yet")
-    log_e = log_e_value(counts, shares / shares.sum(), concentration)
-    return Multinomial(log_e, math.exp(-max(log_e, 0.0)), *words, "ok")

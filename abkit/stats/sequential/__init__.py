@@ -1,0 +1,31 @@
+"""Results that may be looked at at any time.
+
+A test read every day at p < 0.05 is wrong in 13-16 % of A/A tests instead of 5 %. What is here keeps its error rate over
+all looks.
+
+| question | function |
+|---|---|
+| any estimate with a standard error, whenever and however often | `confidence_sequence` |
+| a few looks, a planned end | `group_sequential` |
+| few events, independent of one another | `counts` |
+| counts against intended shares | `multinomial` |
+| a quantile of independent events | `quantile_sequence`, `quantile_test` |
+"""
+
+from __future__ import annotations
+
+from abkit.stats.sequential.event_counts import SequentialCounts, counts
+from abkit.stats.sequential.mixture import TUNING, ConfidenceSequence, confidence_sequence, planned_information
+from abkit.stats.sequential.shares import Multinomial, log_e_value, multinomial
+
+__all__ = [
+    "TUNING",
+    "ConfidenceSequence",
+    "Multinomial",
+    "SequentialCounts",
+    "confidence_sequence",
+    "counts",
+    "log_e_value",
+    "multinomial",
+    "planned_information",
+]
