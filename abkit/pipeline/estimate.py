@@ -174,7 +174,7 @@ def _by_quantile(experiment: Experiment, metric: ResolvedMetric, totals: Totals,
     control, treatment = (
         totals.by_bucket(data.id, name, pods, edges)[:, -1] for name, pods in zip(arms, names, strict=True)
     )
-    comparison = stats.quantile_ratios(
+    comparison = stats.quantiles(
         edges * metric.definition.scale,
         control,
         treatment,

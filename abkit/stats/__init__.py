@@ -24,9 +24,12 @@ from abkit.stats import sequential
 from abkit.stats.binomial import proportions
 from abkit.stats.clusters import ClusterSums
 from abkit.stats.comparison import Comparison
-from abkit.stats.histogram import BucketQuantile, bucket_quantile, quantile_ratios
+from abkit.stats.histogram import BucketQuantile, bucket_quantile, quantiles
 from abkit.stats.leave_one_out import Jackknife, jackknife
-from abkit.stats.multiplicity import adjust
+from abkit.stats.moments import Moments, means
+from abkit.stats.multiplicity import adjust, adjust_e
+from abkit.stats.poisson import MAXIMUM_DISPERSION, CountComparison, CountDispersion, count_dispersion, counts
+from abkit.stats.ranks import Shift, shift
 from abkit.stats.ratio import ratios
 from abkit.stats.sample_ratio import SampleRatio, srm
 from abkit.stats.small_arms import MINIMUM_EFFECTIVE_CLUSTERS, MINIMUM_LARGER_ARM, SMALL_ARM
@@ -34,21 +37,31 @@ from abkit.stats.strata import stratified
 from abkit.stats.two_way_clusters import two_way
 
 __all__ = [
+    "MAXIMUM_DISPERSION",
     "MINIMUM_EFFECTIVE_CLUSTERS",
     "MINIMUM_LARGER_ARM",
     "SMALL_ARM",
     "BucketQuantile",
     "ClusterSums",
     "Comparison",
+    "CountComparison",
+    "CountDispersion",
     "Jackknife",
+    "Moments",
     "SampleRatio",
+    "Shift",
     "adjust",
+    "adjust_e",
     "bucket_quantile",
+    "count_dispersion",
+    "counts",
     "jackknife",
+    "means",
     "proportions",
-    "quantile_ratios",
+    "quantiles",
     "ratios",
     "sequential",
+    "shift",
     "srm",
     "stratified",
     "two_way",

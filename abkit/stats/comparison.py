@@ -91,6 +91,7 @@ def conclude(
     log_variance: NDArray[np.float64],
     *,
     df: Floats | float,
+    log_df: Floats | float | None = None,
     confidence: float,
     alternative: str,
     effective: tuple[NDArray[np.float64], NDArray[np.float64]],
@@ -110,6 +111,7 @@ def conclude(
         variance: Of the difference; NaN where there is none.
         log_variance: Of the log ratio; NaN where there is none.
         df: Degrees of freedom of t; infinite for the normal.
+        log_df: The same for the log ratio, where they differ.
         confidence: Of the intervals.
         alternative: About treatment - control; checked by the caller.
         effective: Effective clusters of control and treatment.
@@ -164,7 +166,8 @@ def conclude(
     log_se = np.sqrt(np.where(lift_refused, 1.0, log_variance))
     log_ratio = np.log(np.where(np.isfinite(ratio) & (ratio > 0), ratio, 1.0))
     with np.errstate(over="ignore"):
-        lift_ends = [np.expm1(end) for end in _ends(log_ratio, log_se, df, confidence, alternative)]
+        lift_df = df if log_df is None else log_df
+        lift_ends = [np.expm1(end) for end in _ends(log_ratio, log_se, lift_df, confidence, alternative)]
     return Comparison(
         control=value(control),
         treatment=value(treatment),
@@ -175,7 +178,7 @@ def conclude(
         lift=value(ratio - 1, np.isfinite(ratio)),
         lift_ci=interval(lift_ends[0], lift_ends[1], ~lift_refused),
         lift_se=value(log_se, ~lift_refused),
-        lift_p_value=value(p_value(log_ratio / log_se, df, alternative), ~lift_refused),
+        lift_p_value=value(p_value(log_ratio / log_se, lift_df, alternative), ~lift_refused),
         df=value(df) if np.ndim(df) else float(df),
         effective_control=value(effective[0]),
         effective_treatment=value(effective[1]),

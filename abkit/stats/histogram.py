@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["BucketQuantile", "bucket_quantile", "check_edges", "quantile_ratios"]
+__all__ = ["BucketQuantile", "bucket_quantile", "buckets", "check_edges", "quantiles"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +37,7 @@ class BucketQuantile:
         saturated: Whether the quantile lies in the +Inf bucket.
         q: Which quantile.
         method: How it was made.
-        replication: Empty: a quantile alone has no standard error; `jackknife` and `quantile_ratios` give it one.
+        replication: Empty: a quantile alone has no standard error; `jackknife` and `quantiles` give it one.
         assumption: What has to hold.
         status: `ok`, or why there is no value.
     """
@@ -83,7 +83,7 @@ def bucket_quantile(
     """
     check_share("q", q)
     le = check_edges(edges)
-    each = _buckets(le, counts, axis, cumulative)
+    each = buckets(le, counts, axis, cumulative)
     estimate, low, high, saturated, empty = _quantile(le, each, q)
     return BucketQuantile(
         value=value(estimate),
@@ -114,8 +114,12 @@ def check_edges(edges: ArrayLike) -> Floats:
     return le
 
 
-def _buckets(le: Floats, counts: ArrayLike, axis: int, cumulative: bool) -> Floats:
-    """Counts of each bucket, buckets on the last axis."""
+def buckets(le: Floats, counts: ArrayLike, axis: int, cumulative: bool) -> Floats:
+    """Counts of each bucket, buckets on the last axis.
+
+    Raises:
+        ValueError: Counts of another length than the edges, not finite, or negative.
+    """
     array = np.moveaxis(np.asarray(counts, dtype=np.float64), axis, -1)
     if array.shape[-1] != le.size:
         msg = f"counts have {array.shape[-1]} buckets on axis {axis}; there are {le.size} edges"
@@ -153,10 +157,10 @@ def _quantile(
 
 
 @np.errstate(all="ignore")
-def quantile_ratios(
+def quantiles(
     edges: ArrayLike,
-    control: ArrayLike,
-    treatment: ArrayLike,
+    control_counts: ArrayLike,
+    treatment_counts: ArrayLike,
     q: float,
     confidence: float = 0.95,
     alternative: str = "two-sided",
@@ -174,8 +178,9 @@ def quantile_ratios(
 
     Args:
         edges: Upper edges (`le`), rising, the last one +Inf; in the metric's unit.
-        control: Events, (…, cluster, bucket).
-        treatment: The same, with its own clusters.
+        control_counts: Events, (…, cluster, bucket). One axis alone is the buckets of a single cluster: both quantiles
+            are given, and the status says that nothing shows how much they vary.
+        treatment_counts: The same, with its own clusters.
         q: 0 < q < 1.
         confidence: Of the intervals.
         alternative: `two-sided`, `greater` or `less`, about treatment - control.
@@ -188,7 +193,7 @@ def quantile_ratios(
 
     >>> slow = [[40, 50, 10, 0], [50, 35, 15, 0], [45, 40, 15, 0]]
     >>> fast = [[60, 35, 5, 0], [55, 40, 5, 0], [58, 38, 4, 0]]
-    >>> result = quantile_ratios([0.1, 0.5, 1.0, float("inf")], slow, fast, 0.95)
+    >>> result = quantiles([0.1, 0.5, 1.0, float("inf")], slow, fast, 0.95)
     >>> round(result.control, 4), round(result.treatment, 4), result.df, result.p_value < 0.05
     (0.8125, 0.4965, 4.0, True)
     """
@@ -196,8 +201,9 @@ def quantile_ratios(
     check_confidence(confidence)
     check_share("q", q)
     le = check_edges(edges)
-    arms = [_buckets(le, counts, -1, cumulative) for counts in (control, treatment)]
-    if arms[0].ndim < 2 or arms[0].shape[:-2] != arms[1].shape[:-2]:
+    arms = [buckets(le, counts, -1, cumulative) for counts in (control_counts, treatment_counts)]
+    arms = [arm[None] if arm.ndim == 1 else arm for arm in arms]
+    if arms[0].shape[:-2] != arms[1].shape[:-2]:
         msg = (
             f"control has shape {arms[0].shape} and treatment {arms[1].shape}: "
             f"both must be (…, {cluster}, bucket) with the same leading axes"

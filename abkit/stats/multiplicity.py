@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["ADJUSTMENTS", "adjust"]
+__all__ = ["ADJUSTMENTS", "adjust", "adjust_e"]
 
 ADJUSTMENTS = ("holm", "benjamini-hochberg", "bonferroni")
 """Holm and Bonferroni keep the chance of any false winner, Benjamini-Hochberg the share of false ones among the
@@ -67,3 +67,39 @@ def adjust(
     if isinstance(p_values, np.ma.MaskedArray) or missing.any():
         return np.ma.MaskedArray(np.where(missing, np.nan, adjusted), mask=missing, fill_value=np.nan)
     return adjusted
+
+
+def adjust_e(
+    e_values: ArrayLike | Sequence[float | None], *, logarithm: bool = False
+) -> NDArray[np.float64] | np.ma.MaskedArray[Any, Any]:
+    """e-BH: the smallest α at which each e value is a discovery, with a false share of at most α.
+
+    The k largest of m e values are discoveries where the k-th is at least m/(kα) (Wang & Ramdas, JRSS B 2022):
+    Benjamini-Hochberg on 1/e, but valid however the e values depend on one another, and at any time if they are. That
+    is what results of several metrics of the same users, read at every look, need.
+
+    Args:
+        e_values: The family on the last axis; None or masked where a test has none: it stays so, and doesn't count.
+        logarithm: Whether they are given as logarithms, which don't overflow.
+
+    Returns:
+        The same shape, between 0 and 1, to be held against α itself: a plain array, or a masked one where e values were
+        missing.
+
+    Raises:
+        ValueError: An e value below 0, or a single number.
+
+    >>> adjust_e([40.0, 2.0, 60.0]).round(4).tolist()
+    [0.0375, 0.5, 0.0375]
+    """
+    e = numbers(e_values)
+    if not logarithm and (e < 0).any():
+        msg = f"e_values holds {e[e < 0].flat[0]!r}; an e value is 0 or more"
+        raise ValueError(msg)
+    with np.errstate(divide="ignore", over="ignore"):
+        log_e = e if logarithm else np.log(e)
+        p = np.exp(-np.maximum(log_e, 0.0))
+    missing = np.ma.getmaskarray(e_values) if isinstance(e_values, np.ma.MaskedArray) else np.isnan(e)
+    if isinstance(e_values, np.ma.MaskedArray) or missing.any():
+        return adjust(np.ma.MaskedArray(p, mask=missing | np.isnan(e)), "benjamini-hochberg")
+    return adjust(p, "benjamini-hochberg")

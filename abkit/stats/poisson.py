@@ -228,10 +228,8 @@ def dispersed(phi: Floats, maximum: float) -> list[tuple[ArrayLike, str]]:
     ]
 
 
-def _difference(
-    control: tuple[Floats, Floats], treatment: tuple[Floats, Floats], tail: float
-) -> tuple[Floats, Floats]:
-    """Square-and-add interval of a difference of rates (Li, Tang & Wong, Biometrical Journal 2014), on Garwood's limits."""
+def _difference(control: tuple[Floats, Floats], treatment: tuple[Floats, Floats], tail: float) -> tuple[Floats, Floats]:
+    """Square-and-add interval of a difference of rates on Garwood's limits (Li, Tang & Wong, Biom. J. 2014)."""
     ends = []
     for k, n in (control, treatment):
         ends.append((divide(k, n), divide(gamma_quantile(tail, k), n), divide(gamma_quantile(1 - tail, k + 1), n)))
@@ -268,7 +266,9 @@ class CountDispersion:
         return pick(self, index)
 
 
-def count_dispersion(control: ClusterSums, treatment: ClusterSums, *, cluster: str = "hash replicate") -> CountDispersion:
+def count_dispersion(
+    control: ClusterSums, treatment: ClusterSums, *, cluster: str = "hash replicate"
+) -> CountDispersion:
     """Dispersion of counts between clusters: does the variance of independent events hold?
 
     χ² = Σ(k - λe)²/λe over clusters with exposure, each arm with its own rate λ, over its degrees of freedom

@@ -32,10 +32,15 @@ __all__ = [
     "p_value",
     "student_cdf",
     "student_quantile",
+    "t_to_z",
+    "z_to_t",
 ]
 
 ALTERNATIVES = ("two-sided", "greater", "less")
 """What may be asked about treatment - control."""
+
+_LEAST = 1e-300
+"""P values below it are taken for it: turning t into z and back needs them above the smallest float."""
 
 _HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 
@@ -139,6 +144,23 @@ def p_value(t: ArrayLike, df: ArrayLike, alternative: str) -> NDArray[np.float64
     if alternative == "less":
         return student_cdf(df, t)
     return np.minimum(2 * student_cdf(df, -np.abs(t)), 1.0)
+
+
+def t_to_z(t: ArrayLike, df: ArrayLike) -> NDArray[np.float64]:
+    """T → z with the same tail: far out the tail is cut at 10⁻³⁰⁰, which only weakens the evidence."""
+    t = np.asarray(t, dtype=np.float64)
+    tail = np.maximum(p_value(np.abs(t), df, "greater"), _LEAST)
+    return np.where(np.isinf(df), t, np.sign(t) * -normal_quantile(tail))
+
+
+def z_to_t(z: ArrayLike, df: ArrayLike) -> NDArray[np.float64]:
+    """Z > 0 → t with the same tail.
+
+    >>> round(float(z_to_t(1.959964, 31)), 4)
+    2.0395
+    """
+    tail = np.maximum(normal_cdf(-np.asarray(z, dtype=np.float64)), _LEAST)
+    return np.where(np.isinf(df), z, -student_quantile(df, tail))
 
 
 def _stirling_error(x: NDArray[np.float64]) -> NDArray[np.float64]:

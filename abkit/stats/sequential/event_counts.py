@@ -123,7 +123,8 @@ def counts(
     high = _end(k1, k0, room, 1.0) - shift
     rate0, rate1 = divide(k0, n0), divide(k1, n1)
     lift = divide(rate1, rate0) - 1
-    log_ratio = np.where((k0 > 0) & (k1 > 0), np.log(np.where(k1 > 0, rate1, 1.0) / np.where(k0 > 0, rate0, 1.0)), np.nan)
+    both = (k0 > 0) & (k1 > 0)
+    log_ratio = np.where(both, np.log(np.where(both, lift + 1, 1.0)), np.nan)
     cases: list[tuple[ArrayLike, str]] = [
         ((n0 == 0) & (n1 == 0), "no data in either arm"),
         (n0 == 0, "no data in control"),

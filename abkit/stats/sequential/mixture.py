@@ -12,11 +12,10 @@ import numpy as np
 from abkit.stats.special import (
     check_alternative,
     check_confidence,
-    normal_cdf,
     normal_log_cdf,
     normal_quantile,
-    p_value,
-    student_quantile,
+    t_to_z,
+    z_to_t,
 )
 from abkit.stats.values import Interval, Text, Value, interval, numbers, pick, text, value
 
@@ -31,15 +30,13 @@ __all__ = [
     "TUNING",
     "ConfidenceSequence",
     "confidence_sequence",
+    "plan",
     "planned_information",
     "sequence_boundary",
 ]
 
 TUNING = 7.94
 """I·τ² at the planned information: where the boundary of the normal mixture at α = 0.05 is tightest."""
-
-_LEAST = 1e-300
-"""P values below it are taken for it: turning t into z and back needs them above the smallest float."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,22 +135,23 @@ def confidence_sequence(
     """
     check_alternative(alternative)
     check_confidence(confidence)
-    plan = _plan(planned_effect, planned_information)
-    est, se, dof, plan = np.broadcast_arrays(numbers(estimate), numbers(standard_error), numbers(df), plan)
+    est, se, dof, planned = np.broadcast_arrays(
+        numbers(estimate), numbers(standard_error), numbers(df), plan(planned_effect, planned_information)
+    )
     bad = ~(np.isfinite(se) & (se > 0) & np.isfinite(est)) | np.isnan(dof)
     safe = np.where(bad, 1.0, se)
     with np.errstate(over="ignore", under="ignore"):
         information = 1 / safe / safe
-        rho = TUNING * (information / plan)
+        rho = TUNING * (information / planned)
     extreme = ~np.isfinite(rho) | (rho <= 1e-290)
     bad = bad | extreme
     rho = np.where(bad, 1.0, rho)
     dof = np.where(np.isnan(dof), np.inf, dof)
     t = np.where(bad, 0.0, est - null) / safe
     two_sided = alternative == "two-sided"
-    z = _to_z(t if alternative != "less" else -t, dof)
+    z = t_to_z(t if alternative != "less" else -t, dof)
     boundary = sequence_boundary(rho, 1 - confidence, two_sided=two_sided)
-    radius = _to_t(boundary, dof) * safe
+    radius = z_to_t(boundary, dof) * safe
     log_e = _two_sided_log_e(z, rho) if two_sided else _one_sided_log_e(z, rho)
     missing = np.isnan(est)
     low = est - radius if alternative != "less" else np.full(est.shape, -np.inf)
@@ -184,7 +182,12 @@ def confidence_sequence(
     )
 
 
-def _plan(planned_effect: ArrayLike | None, information: ArrayLike | None) -> Floats:
+def plan(planned_effect: ArrayLike | None, information: ArrayLike | None) -> Floats:
+    """The planned information, from either of the two ways to state it.
+
+    Raises:
+        ValueError: Not exactly one of them is given, or it isn't finite and above 0.
+    """
     if (planned_effect is None) == (information is None):
         msg = "give either planned_effect (the MDE on the estimate's scale) or planned_information"
         raise ValueError(msg)
@@ -195,18 +198,6 @@ def _plan(planned_effect: ArrayLike | None, information: ArrayLike | None) -> Fl
         msg = f"{name} is {given[~usable].flat[0]!r}; it must be finite and above 0"
         raise ValueError(msg)
     return planned_information(given) if information is None else given
-
-
-def _to_z(t: Floats, df: Floats) -> Floats:
-    """T → z with the same tail: far out the tail is cut at 10⁻³⁰⁰, which only weakens the evidence."""
-    tail = np.maximum(p_value(np.abs(t), df, "greater"), _LEAST)
-    return np.where(np.isinf(df), t, np.sign(t) * -normal_quantile(tail))
-
-
-def _to_t(z: Floats, df: Floats) -> Floats:
-    """Z > 0 → t with the same tail."""
-    tail = np.maximum(normal_cdf(-z), _LEAST)
-    return np.where(np.isinf(df), z, -student_quantile(df, tail))
 
 
 def sequence_boundary(rho: Floats, alpha: float, *, two_sided: bool) -> Floats:
