@@ -16,6 +16,13 @@ from __future__ import annotations
 
 from abkit.stats.sequential.event_counts import SequentialCounts, counts
 from abkit.stats.sequential.mixture import TUNING, ConfidenceSequence, confidence_sequence, planned_information
+from abkit.stats.sequential.quantile_bounds import (
+    QuantileSequence,
+    QuantileTest,
+    quantile_radius,
+    quantile_sequence,
+    quantile_test,
+)
 from abkit.stats.sequential.shares import Multinomial, log_e_value, multinomial
 from abkit.stats.sequential.spending import GroupSequential, boundaries, group_sequential, spent
 
@@ -24,6 +31,8 @@ __all__ = [
     "ConfidenceSequence",
     "GroupSequential",
     "Multinomial",
+    "QuantileSequence",
+    "QuantileTest",
     "SequentialCounts",
     "boundaries",
     "confidence_sequence",
@@ -32,5 +41,8 @@ __all__ = [
     "log_e_value",
     "multinomial",
     "planned_information",
+    "quantile_radius",
+    "quantile_sequence",
+    "quantile_test",
     "spent",
 ]
