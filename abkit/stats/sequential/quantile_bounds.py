@@ -296,7 +296,7 @@ def quantile_test(
     >>> edges = [0.1, 0.2, 0.5, 1.0, float("inf")]
     >>> found = quantile_test(edges, [900, 500, 300, 200, 100], [300, 400, 500, 500, 300], 0.5)
     >>> found.p_value < 0.001, found.effect_ci
-    (True, (0.0, 0.9))
+    (True, (0.0, 0.4))
     """
     le = check_edges(edges)
     arms = [buckets(le, counts, -1, cumulative) for counts in (control_counts, treatment_counts)]
