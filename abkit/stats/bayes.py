@@ -183,7 +183,7 @@ def ratio(
         better=better,
         method=f"normal-normal posterior of the log ratio, prior N({prior.mean:g}, {prior.deviation:g}²)",
         replication=replication,
-        assumption="The log ratio is close to normal around the true one, which was as likely before as the prior says.",
+        assumption="The log ratio is close to normal around the true one, of which the prior says what was believed.",
         status=text(
             est.shape,
             [*reasons, (~good, "no log ratio with a standard error"), (huge, "too uncertain for an expected loss")],
