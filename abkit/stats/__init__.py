@@ -20,10 +20,11 @@ says why a number is missing. One comparison has Python floats, None where there
 
 from __future__ import annotations
 
-from abkit.stats import sequential
+from abkit.stats import bayes, power, sequential
 from abkit.stats.binomial import proportions
 from abkit.stats.clusters import ClusterSums
 from abkit.stats.comparison import Comparison
+from abkit.stats.covariate import Cuped, cuped
 from abkit.stats.histogram import BucketQuantile, bucket_quantile, quantiles
 from abkit.stats.leave_one_out import Jackknife, jackknife
 from abkit.stats.moments import Moments, means
@@ -34,6 +35,7 @@ from abkit.stats.ratio import ratios
 from abkit.stats.sample_ratio import SampleRatio, srm
 from abkit.stats.small_arms import MINIMUM_EFFECTIVE_CLUSTERS, MINIMUM_LARGER_ARM, SMALL_ARM
 from abkit.stats.strata import stratified
+from abkit.stats.thompson import BanditProposal, bandit
 from abkit.stats.two_way_clusters import two_way
 
 __all__ = [
@@ -41,22 +43,28 @@ __all__ = [
     "MINIMUM_EFFECTIVE_CLUSTERS",
     "MINIMUM_LARGER_ARM",
     "SMALL_ARM",
+    "BanditProposal",
     "BucketQuantile",
     "ClusterSums",
     "Comparison",
     "CountComparison",
     "CountDispersion",
+    "Cuped",
     "Jackknife",
     "Moments",
     "SampleRatio",
     "Shift",
     "adjust",
     "adjust_e",
+    "bandit",
+    "bayes",
     "bucket_quantile",
     "count_dispersion",
     "counts",
+    "cuped",
     "jackknife",
     "means",
+    "power",
     "proportions",
     "quantiles",
     "ratios",
