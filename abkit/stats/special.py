@@ -24,6 +24,7 @@ __all__ = [
     "check_confidence",
     "check_share",
     "deviance",
+    "f_sf",
     "gamma_quantile",
     "log_beta_sf",
     "normal_cdf",
@@ -144,6 +145,19 @@ def p_value(t: ArrayLike, df: ArrayLike, alternative: str) -> NDArray[np.float64
     if alternative == "less":
         return student_cdf(df, t)
     return np.minimum(2 * student_cdf(df, -np.abs(t)), 1.0)
+
+
+def f_sf(df1: ArrayLike, df2: ArrayLike, x: ArrayLike) -> NDArray[np.float64]:
+    """P(F > x) of Snedecor's F; df2 may be infinite: then it is that of χ²(df1)/df1.
+
+    >>> round(float(f_sf(2, np.inf, 3.0)), 6), round(float(f_sf(2, 30, 3.32)), 3)
+    (0.049787, 0.05)
+    """
+    from scipy.special import fdtrc, gammaincc
+
+    a, b, x = (np.asarray(v, dtype=np.float64) for v in np.broadcast_arrays(df1, df2, x))
+    endless = np.isinf(b)
+    return np.where(endless, gammaincc(a / 2, a * x / 2), fdtrc(a, np.where(endless, 1.0, b), x))
 
 
 def t_to_z(t: ArrayLike, df: ArrayLike) -> NDArray[np.float64]:

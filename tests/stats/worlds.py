@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,9 @@ def _clean(name: str, x: Any) -> None:
         mask = np.ma.getmaskarray(x)
         assert not np.isnan(x.data[~mask]).any(), name
         assert np.isnan(x.data[mask]).all(), f"{name}: something that looks like a number lies under the mask"
+    elif is_dataclass(x):
+        for field in fields(x):
+            _clean(f"{name}.{field.name}", getattr(x, field.name))
     elif isinstance(x, float):
         assert not math.isnan(x), name
     elif isinstance(x, np.ndarray):
