@@ -7,7 +7,7 @@ gaps.
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
@@ -98,16 +98,22 @@ def numbers(x: Any) -> NDArray[np.float64]:
 
 
 def pick(result: _Result, index: tuple[int, ...]) -> _Result:
-    """One comparison out of a result of many, as Python numbers."""
+    """One comparison out of a result of many, as Python numbers; arrays where a field has more axes than the index."""
     chosen = {f.name: _pick(getattr(result, f.name), index) for f in fields(result)}  # type: ignore[arg-type]
     return replace(result, **chosen)  # type: ignore[type-var]
 
 
 def _pick(x: Any, index: tuple[int, ...]) -> Any:
     if isinstance(x, np.ma.MaskedArray):
-        return None if x[index] is np.ma.masked else float(x[index])
+        chosen = x[index]
+        # Looks, days or segments lie behind the comparisons: what is left of such a field is still many.
+        if chosen is not np.ma.masked and np.ndim(chosen):
+            return chosen
+        return None if chosen is np.ma.masked else float(chosen)
     if isinstance(x, np.ndarray):
-        return x[index] if x.dtype == object else x[index].item()
+        return x[index] if x.dtype == object or np.ndim(x[index]) else x[index].item()
+    if is_dataclass(x) and hasattr(x, "at"):
+        return pick(x, index)
     if isinstance(x, tuple) and x and all(isinstance(part, np.ndarray) for part in x):
         parts = tuple(_pick(part, index) for part in x)
         return None if all(part is None for part in parts) else parts

@@ -130,3 +130,11 @@ def test_quantiles_that_are_not_there() -> None:
     assert "with one instance left out" in stats.quantiles(edges, mixed, mixed, 0.55).status
     for r in (result, alone):
         assert_clean(r)
+
+
+def test_buckets_of_one_cluster_have_quantiles_but_no_interval() -> None:
+    found = stats.quantiles([0.1, 0.5, 1.0, INF], [50, 40, 10, 0], [10, 50, 40, 0], 0.5)
+    assert (found.control, found.treatment) == (0.1, pytest.approx(0.42))
+    assert (found.p_value, found.effect_ci) == (None, None)
+    assert found.status.startswith("one instance in each arm")
+    assert_clean(found)

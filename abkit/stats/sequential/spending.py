@@ -25,7 +25,7 @@ from abkit.stats.special import (
     t_to_z,
     z_to_t,
 )
-from abkit.stats.values import Flag, Interval, Text, Value, flag, interval, numbers, text, value
+from abkit.stats.values import Flag, Interval, Text, Value, flag, interval, numbers, pick, text, value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,8 +59,8 @@ class GroupSequential:
         crossed: Whether z is beyond the boundary at this look.
         decision: `reject` from the first look on that crossed, `do not reject` at the end without one, else `continue`.
         stopped: Number of the first look that crossed, from 1 on; none without one.
-        p_value: Repeated p value at the last look that counts: the smallest α whose boundary z reaches there, from 10⁻¹⁵
-            on. It is the dual of `ci` there; an earlier look that crossed is in `decision` alone.
+        p_value: Repeated p value at the last look that counts: the smallest α, from 10⁻¹⁵ on, whose boundary z reaches
+            there. It is the dual of `ci` there; an earlier look that crossed is in `decision` alone.
         confidence: 1 - α, over all looks.
         alternative: two-sided, greater or less, about the estimate.
         null: What z is about.
@@ -91,6 +91,10 @@ class GroupSequential:
     replication: str
     assumption: str
     status: Text
+
+    def at(self, *index: int) -> GroupSequential:
+        """One test out of many, its looks still on an axis."""
+        return pick(self, index)
 
 
 def spent(fraction: ArrayLike, alpha: float, spending: str = "obrien-fleming") -> Floats:
