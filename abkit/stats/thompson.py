@@ -31,6 +31,9 @@ _NODES = 64
 _WIDE = 8.5
 """Standard deviations beyond which a posterior has no mass."""
 
+_NEVER, _SHARPEST = 1e6, 1e-9
+"""Widest posteriors below the best mean beyond which a variant has no chance; the sharpest posterior beside it."""
+
 
 @dataclass(frozen=True, slots=True)
 class BanditProposal:
@@ -145,12 +148,19 @@ def bandit(
 
 def _normal(mean: Floats, sd: Floats, better: str) -> tuple[Floats, Floats]:
     sign = 1.0 if better == "increase" else -1.0
-    centre = sign * mean
+    # In units of the widest posterior, from the best mean down: what is a million of them below is never the best.
+    unit = sd.max()
+    with np.errstate(over="ignore"):
+        below = sign * mean - (sign * mean).max()
+        centre = np.maximum(below / unit, -_NEVER)
+    sd = np.maximum(sd / unit, _SHARPEST)
     ends = np.unique(np.concatenate([centre + side * width * sd for side in (-1, 1) for width in (0, 1.5, 4, _WIDE)]))
     x, weight = _pieces(ends)
     z = (x - centre[:, None]) / sd[:, None]
     density = np.exp(-0.5 * z * z) / (sd[:, None] * math.sqrt(2 * math.pi))
-    return _best(x, weight, density, normal_cdf(z), centre)
+    best, loss = _best(x, weight, density, normal_cdf(z), centre)
+    # The loss of what was cut off is its distance, which no other part of it reaches.
+    return best, np.where(centre > -_NEVER, loss * unit, np.minimum(-below, np.finfo(np.float64).max))
 
 
 def _beta(a: Floats, b: Floats, better: str) -> tuple[Floats, Floats]:

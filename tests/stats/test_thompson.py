@@ -79,6 +79,17 @@ def test_clusters_make_it_less_sure() -> None:
     assert huge.weights == (500, 9_500)
 
 
+def test_extreme_posteriors_are_no_matter() -> None:
+    far = stats.bandit([1e300, 0.0], [1.0, 1.0])
+    assert far.weights == (9_500, 500)
+    assert far.expected_loss == pytest.approx((0.0, 1e300), abs=1e-12)
+    assert stats.bandit([1e300, 1e300], [1.0, 1.0]).weights == (5_000, 5_000)
+    sharp = stats.bandit([0.1, 0.2], [1e-17, 0.1])
+    assert sharp.p_best == pytest.approx((oracle.norm.cdf(-1), oracle.norm.cdf(1)), abs=1e-8)
+    for found in (far, sharp, stats.bandit([-1e308, 1e308], [1e-300, 1e300])):
+        assert_clean(found)
+
+
 def test_without_a_posterior_nothing_is_proposed() -> None:
     found = stats.bandit([0.1, None, 0.2], [0.1, 0.1, 0.1])
     assert (found.weights, found.status) == (None, "no posterior for the variant 1: weights stay as they are")
