@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SequentialCounts", "counts"]
 
-_STEPS = 200
+_STEPS = 80
 """Bisections of the interval's ends: the widest bracket shrinks below the spacing of floats long before."""
 
 
