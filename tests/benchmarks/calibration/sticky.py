@@ -1,4 +1,4 @@
-"""How often each method calls a winner where there is none: `make calibrate` prints the table of the README.
+"""How often each method calls a winner where there is none: the first table of `make calibrate`, and the README's.
 
 A/A worlds with sticky users: gamma(0.5) activity, 60 page views each on average, a conversion of each user's own drawn
 from a beta, 8,000 users, 7 days, 32 hash replicates. A method that keeps its word is wrong in 5 % of them.
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from abkit import stats
 from abkit.simulate import Totals, simulate_totals
 
-__all__ = ["SEEDS", "SPLITS", "WORLDS", "Rates", "false_winners", "main", "table"]
+__all__ = ["SEEDS", "SPLITS", "WORLDS", "Rates", "false_winners", "table"]
 
 WORLDS = 200
 SEEDS = (1, 2, 3)
@@ -105,13 +105,3 @@ def table(rates: list[Rates]) -> Iterator[str]:
             error = math.sqrt(mean * (1 - mean) / worlds)
             cells = " | ".join(f"{share:.1%}" for share in found)
             yield f"| {name} | {split} | {cells} | {mean:.1%} ± {error:.1%} |"
-
-
-def main() -> None:
-    """Print the table."""
-    rates = [false_winners(seed, split) for split in SPLITS for seed in SEEDS]
-    print("\n".join(table(rates)))
-
-
-if __name__ == "__main__":
-    main()
