@@ -36,7 +36,7 @@ def _sums(rng: np.random.Generator, shape: tuple[int, ...]) -> stats.ClusterSums
 def all_looks() -> tuple[float, int]:
     """Seconds of the statistics alone, and comparisons made."""
     rng = np.random.default_rng(1)
-    # The control is one of the variants; its sums are drawn once and stand for all experiments of a chunk.
+    # The control is one of the variants. Sums are drawn once, for one call; drawing them is no part of the time.
     shape = (_CHUNK, METRICS, VARIANTS - 1, LOOKS, REPLICATES)
     control, treatment = _sums(rng, (*shape[:2], 1, *shape[3:])), _sums(rng, shape)
     control = stats.ClusterSums(np.broadcast_to(control.num, shape), np.broadcast_to(control.den, shape))
