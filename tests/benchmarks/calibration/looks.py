@@ -10,12 +10,11 @@ import numpy as np
 from abkit import stats
 from tests.benchmarks.calibration import judges
 from tests.benchmarks.calibration.findings import Findings, Method, Situation, Truth
-from tests.benchmarks.calibration.situations import EDGES, HASH, LIFT, conversion_truth
+from tests.benchmarks.calibration.situations import EDGES, HASH, LIFT, conversion_truth, wandering
 from tests.benchmarks.worlds import (
     REPLICATES,
     Batch,
     Users,
-    autoregression,
     cells,
     cumulated,
     draw_users,
@@ -48,13 +47,11 @@ def arriving(rng: np.random.Generator, lift: float, *, users: int, days: int) ->
     return cumulated({"num": tally(shape, at, rng.binomial(seen, drawn.own)), "den": tally(shape, at, seen)})
 
 
-def wandering(rng: np.random.Generator, lift: float, *, users: int, hours: int) -> Batch:
+def loaded(rng: np.random.Generator, lift: float, *, users: int, hours: int) -> Batch:
     """A load and a base rate that wander, alike for both arms, looked at each hour."""
     drawn = draw_users(rng, users, lift=lift, views=30.0)
-    wander = autoregression(rng, hours, 0.95, 2)
-    share = np.exp(0.5 * wander[0])
-    own = np.minimum(drawn.own * np.exp(0.3 * wander[1] - 0.05)[:, np.newaxis], 1.0)
-    return cumulated(cells(drawn, *visits(rng, drawn, hours, own, share / share.sum()), 2))
+    own, share = wandering(rng, drawn, hours, lift)
+    return cumulated(cells(drawn, *visits(rng, drawn, hours, own, share), 2))
 
 
 def each_minute(rng: np.random.Generator, lift: float, *, users: int, views: float, split: Sequence[float]) -> Batch:
@@ -159,7 +156,7 @@ LOOKED_AT: tuple[Situation, ...] = (
     ),
     Situation(
         "48 hourly looks, autocorrelated load and base rate",
-        partial(wandering, users=4_000, hours=48),
+        partial(loaded, users=4_000, hours=48),
         (VALID,),
         LIFT,
     ),

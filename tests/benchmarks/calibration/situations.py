@@ -16,6 +16,7 @@ from tests.benchmarks.worlds import (
     REPLICATES,
     Batch,
     Floats,
+    Users,
     autoregression,
     cells,
     draw_users,
@@ -153,13 +154,18 @@ def few_events(rng: np.random.Generator, lift: float, *, mean: float, share: flo
 def load(rng: np.random.Generator, lift: float, *, hours: int = 48, users: int = 4_000) -> Batch:
     """Sticky users under a load and a base rate that both wander, the same way for both arms."""
     drawn = draw_users(rng, users, lift=lift, views=30.0)
+    own, share = wandering(rng, drawn, hours, lift)
+    return cells(drawn, *visits(rng, drawn, hours, own, share), 2)
+
+
+def wandering(rng: np.random.Generator, drawn: Users, hours: int, lift: float) -> tuple[Floats, Floats]:
+    """Conversion by (hour, user) and share of the views by hour, both AR(1) on the log scale."""
     wander = autoregression(rng, hours, 0.95, 2)
-    share = np.exp(0.5 * wander[0])
-    # Kept at a mean of about 1 and low enough that nobody's chance is cut off more in one arm than in the other.
-    factor = np.exp(0.3 * wander[1] - 0.05)
-    own = np.minimum(drawn.own * factor[:, np.newaxis], 1.0)
-    seen, bought = visits(rng, drawn, hours, own, share / share.sum())
-    return cells(drawn, seen, bought, 2)
+    share, factor = np.exp(0.5 * wander[0]), np.exp(0.3 * wander[1])
+    # Cut off where the treatment would pass 1, at the same chance in both arms: else the lift is not the effect.
+    effect = np.where(drawn.arm > 0, 1 + lift, 1.0)
+    own = np.minimum(drawn.own / effect, 1 / (max(factor.max(), 1.0) * (1 + lift))) * effect
+    return np.minimum(own * factor[:, np.newaxis], 1.0), share / share.sum()
 
 
 def gauges(rng: np.random.Generator, lift: float, *, correlation: float, intervals: int = 60) -> Batch:
