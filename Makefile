@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit lint types contract check lock recording calibrate benchmark wheel system clean
+.PHONY: help demo test test-unit lint types contract check lock recording calibrate wheel system clean
 
 help:  ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,9 +45,6 @@ check: test lint types contract  ## what CI runs
 
 calibrate: $(STAMP)  ## the A/A table of the README: false-positive rates on worlds with sticky users
 	$(BIN)/python -m tests.benchmarks.calibration
-
-benchmark: $(STAMP)  ## timings, printed and not asserted
-	$(BIN)/python -m tests.benchmarks.verdict
 
 recording: $(STAMP)  ## write data/recordings/ again: the same bytes
 	$(BIN)/python -m abkit.simulate.recording data
