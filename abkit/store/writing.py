@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import astuple, fields, replace
+from dataclasses import fields, replace
 from typing import Any, Final
 
 import duckdb
@@ -109,6 +109,7 @@ def _write(connection: duckdb.DuckDBPyConnection, pull: Pull) -> Quality:
         run(connection, "store/delete_increments", experiment=name, from_ms=first)
         _keep(connection, "fresh", "increments", experiment=name, from_ms=first)
         run(connection, "store/insert_increments")
+        run(connection, "store/mark_gaps", experiment=name)
     start, end = _reach(connection, name)
     if start is not None and end is not None:
         cutoff = _cutoff(end)
@@ -153,7 +154,7 @@ def _register(connection: duckdb.DuckDBPyConnection, pull: Pull) -> None:
 
 def _table(rows: Sequence[Any], schema: pa.Schema, kind: type) -> pa.Table:
     names = [entry.name for entry in fields(kind)]
-    values = [astuple(row) for row in rows]
+    values = [tuple(getattr(row, name) for name in names) for row in rows]
     columns = dict(zip(names, zip(*values, strict=True), strict=True)) if values else dict.fromkeys(names, ())
     return pa.table([pa.array(columns[entry.name], entry.type) for entry in schema], schema=schema)
 

@@ -8,7 +8,6 @@
 --   1 s), even where the value did not fall. The counter began at 0.
 -- * Birth: a series' first sample counts from 0 where its target was scraped before, without it, or where the process
 --   started after we began to read. Else its past is not known: left out, and flagged.
--- * Gap: an increment that spans more than two scrape intervals. (Half an interval of tolerance, for late scrapes.)
 -- * NaN, infinite, negative and absurd values are no counter's: dropped.
 WITH
 own AS (
@@ -70,9 +69,6 @@ restarts AS (
   FROM (SELECT target, ts, started, lag(started) OVER (PARTITION BY target ORDER BY ts) AS before FROM scrapes) AS s
   WHERE abs(started - before) > 1
 ),
-intervals AS (
-  SELECT target, median(ts - seen) AS interval_ms FROM scrapes WHERE seen IS NOT NULL GROUP BY target
-),
 pairs AS (
   SELECT
     series,
@@ -96,14 +92,12 @@ judged AS (
     p.value,
     p.previous,
     p.previous_ts,
-    i.interval_ms,
     w.read_from_ms,
     p.previous IS NULL AS born,
     p.previous IS NOT NULL AND (p.value < p.previous OR n.series IS NOT NULL) AS reset
   FROM pairs AS p
   JOIN own AS o ON o.series = p.series
   JOIN watermarks AS w ON w.experiment = $experiment AND w.input = o.input
-  LEFT JOIN intervals AS i ON i.target = o.target
   LEFT JOIN restarted AS n ON n.series = p.series AND n.ts = p.ts
   WHERE p.ts >= o.from_ms AND p.ts >= w.start_ms AND p.ts < w.end_ms
 ),
@@ -115,7 +109,6 @@ placed AS (
     j.previous,
     j.born,
     j.reset,
-    j.interval_ms,
     NOT j.born OR coalesce(s.seen >= j.read_from_ms, FALSE) OR coalesce(s.started * 1000 >= j.read_from_ms, FALSE) AS known,
     -- A counter that begins at 0 did so after the scrape that didn't show it, and after its process started.
     CASE
@@ -136,7 +129,6 @@ SELECT
   CASE WHEN NOT known THEN 0 WHEN born OR reset THEN value ELSE value - previous END AS increment,
   CASE WHEN reset THEN 1 ELSE 0 END
   + CASE WHEN born AND known THEN 2 ELSE 0 END
-  + CASE WHEN known AND ts - previous_ts > 2.5 * interval_ms THEN 4 ELSE 0 END
   + CASE WHEN NOT known THEN 8 ELSE 0 END AS flags
 FROM placed
-WHERE born OR reset OR value <> previous OR ts - previous_ts > 2.5 * interval_ms
+WHERE born OR reset OR value <> previous

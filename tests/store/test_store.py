@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -29,6 +29,11 @@ SERIES = [counter([(second, float(second)) for second in range(0, 60, 15)]), pro
 
 def pull(store: Store) -> None:
     collect(experiment(), MemorySource(SERIES), store, start_ms=START, end_ms=WINDOW.end_ms, now_ms=WINDOW.end_ms)
+
+
+def questions(store: Store) -> list[Callable[[], object]]:
+    """A reader's and a writer's."""
+    return [lambda: store.span("x"), lambda: pull(store)]
 
 
 def evaluation() -> Evaluation:
@@ -78,7 +83,7 @@ class TestLock:
     def test_held_by_another_process(self, store: Store) -> None:
         before = tables(store.path)
         with locked(store.path) as pid:
-            for question in (lambda: store.span("x"), lambda: pull(store)):
+            for question in questions(store):
                 start = time.monotonic()
                 with pytest.raises(StoreLocked, match=f"locked by process {pid} for more than 0.3 s") as raised:
                     question()
@@ -133,7 +138,7 @@ class TestUnusable:
     def test_not_duckdb(self, tmp_path: Path, content: bytes) -> None:
         path = tmp_path / "x.duckdb"
         path.write_bytes(content)
-        for question in (lambda: Store(path).span("x"), lambda: pull(Store(path))):
+        for question in questions(Store(path)):
             with pytest.raises(StoreUnusable, match="not a DuckDB file") as raised:
                 question()
             assert str(path) in str(raised.value)
@@ -156,7 +161,7 @@ class TestUnusable:
         path = tmp_path / "theirs.duckdb"
         with duckdb.connect(path) as connection:
             connection.execute("CREATE TABLE precious AS SELECT 1 AS one")
-        for question in (lambda: Store(path).span("x"), lambda: pull(Store(path))):
+        for question in questions(Store(path)):
             with pytest.raises(StoreUnusable, match="not abkit's"):
                 question()
         with duckdb.connect(path) as connection:
@@ -199,7 +204,7 @@ class TestVersion:
         with duckdb.connect(store.path) as connection:
             connection.execute("INSERT INTO schema_version VALUES (999, '7.0')")
         before = tables(store.path)
-        for question in (lambda: store.span("x"), lambda: pull(store)):
+        for question in questions(store):
             with pytest.raises(StoreVersion, match=r"abkit 7\.0 .*upgrade"):
                 question()
         assert tables(store.path) == before
