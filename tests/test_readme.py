@@ -20,6 +20,13 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
 
 
+def test_its_pictures_are_there() -> None:
+    pictures = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", README)
+    assert pictures
+    for picture in pictures:
+        assert (Path(__file__).resolve().parent.parent / picture).read_bytes().startswith(b"\x89PNG")
+
+
 def test_the_experiment_file_is_valid() -> None:
     (text,) = blocks("yaml")
     experiment = spec.loads(text)

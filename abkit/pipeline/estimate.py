@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,42 +63,60 @@ def estimate(experiment: Experiment, metric: ResolvedMetric, totals: Totals, tre
         treatment: The treatment's name.
     """
     arms = (experiment.control, treatment)
-    inputs = [data.id for data in metric.inputs.values()]
+    if refusal := _refusal(experiment, metric, totals, arms):
+        return Estimate(refusal, *_values(metric, totals, arms))
+    if metric.definition.kind is Kind.QUANTILE:
+        return _by_quantile(experiment, metric, totals, arms)
+    if metric.definition.scope is Scope.USER:
+        return _by_replicate(experiment, metric, totals, arms)
+    names = [_instances(metric, totals, name) for name in arms]
+    if _replicated(metric, totals):
+        return _two_way(experiment, metric, totals, arms, names)
+    return _by_instance(experiment, metric, totals, arms, names)
+
+
+def _refusal(experiment: Experiment, metric: ResolvedMetric, totals: Totals, arms: tuple[str, str]) -> Status | None:
+    """Why a metric is shown and not compared; None where it can be."""
     for name in arms:
         if missing := _missing(metric, totals, name):
-            return Estimate(missing, *_values(metric, totals, arms))
-    definition = metric.definition
-    if definition.kind is Kind.RATE:
-        status = Status(
-            code=StatusCode.DESCRIPTIVE, reason="traffic follows the split, so it is shown and not compared"
-        )
-        return Estimate(status, *_values(metric, totals, arms))
-    if definition.kind is Kind.QUANTILE:
-        return _by_quantile(experiment, metric, totals, arms)
-    replicated = all(totals.replicated(data) for data in inputs)
-    if replicated and (last := max(totals.last_replicate(data) for data in inputs)) >= experiment.assignment.replicates:
-        reason = (
-            f"services label replicate {last}, but assignment.replicates is {experiment.assignment.replicates}: "
-            "make them agree"
-        )
-        return Estimate(Status(code=StatusCode.NOT_USER_LEVEL, reason=reason), *_values(metric, totals, arms))
-    if definition.scope is Scope.USER:
-        if not replicated:
+            return missing
+    if metric.definition.kind is Kind.RATE:
+        reason = "traffic follows the split, so it is shown and not compared"
+        return Status(code=StatusCode.DESCRIPTIVE, reason=reason)
+    if metric.definition.scope is Scope.USER and metric.definition.kind is not Kind.QUANTILE:
+        return _not_user_level(experiment, metric, totals) or _unlabelled(metric, totals)
+    primary = metric.name in {ref.metric for ref in experiment.metrics.primary}
+    if primary and experiment.assignment.rules and _unlabelled(metric, totals):
+        reason = "requests that rules route are among these, and the series don't say which (ab_assignment)"
+        return Status(code=StatusCode.NOT_RANDOMISED, reason=reason)
+    if not all(_instances(metric, totals, name) for name in arms):
+        reason = "the series carry no instance, so how much pods differ is unknown"
+        return Status(code=StatusCode.DESCRIPTIVE, reason=reason)
+    return None
+
+
+def _not_user_level(experiment: Experiment, metric: ResolvedMetric, totals: Totals) -> Status | None:
+    """Why user counters don't say how much users differ; None where they do."""
+    reason = ""
+    for data in metric.inputs.values():
+        replicates = totals.replicate[totals.rows(data.id)]
+        if (last := int(replicates.max(initial=-1))) >= experiment.assignment.replicates:
+            reason = (
+                f"services label replicate {last}, but assignment.replicates is {experiment.assignment.replicates}: "
+                "make them agree"
+            )
+        elif (replicates >= 0).any() and (replicates < 0).any():
+            reason = f"some of the counters carry no replicate (ab_replicate) and some do: {data.selector}"
+        elif (replicates < 0).any():
             reason = (
                 "the counters carry no replicate (ab_replicate), so how much users differ is unknown "
                 "and chance can't be told from effect"
             )
-            return Estimate(Status(code=StatusCode.NOT_USER_LEVEL, reason=reason), *_values(metric, totals, arms))
-        if unlabelled := _unlabelled(metric, totals):
-            return Estimate(unlabelled, *_values(metric, totals, arms))
-        return _by_replicate(experiment, metric, totals, arms)
-    names = [_instances(metric, totals, name) for name in arms]
-    if not all(names):
-        reason = "the series carry no instance, so how much pods differ is unknown"
-        return Estimate(Status(code=StatusCode.DESCRIPTIVE, reason=reason), *_values(metric, totals, arms))
-    if replicated:
-        return _two_way(experiment, metric, totals, arms, names)
-    return _by_instance(experiment, metric, totals, arms, names)
+    return Status(code=StatusCode.NOT_USER_LEVEL, reason=reason) if reason else None
+
+
+def _replicated(metric: ResolvedMetric, totals: Totals) -> bool:
+    return all(totals.replicated(data.id) for data in metric.inputs.values())
 
 
 def _missing(metric: ResolvedMetric, totals: Totals, variant: str) -> Status | None:
@@ -168,9 +187,6 @@ def _by_quantile(experiment: Experiment, metric: ResolvedMetric, totals: Totals,
     if not np.isinf(edges[-1:]).all():
         reason = 'the histogram has no bucket le="+Inf": its counts are not whole'
         return Estimate(Status(code=StatusCode.UNDEFINED, reason=reason))
-    if not all(names) or metric.definition.quantile is None:
-        reason = "the series carry no instance, so how much pods differ is unknown"
-        return Estimate(Status(code=StatusCode.DESCRIPTIVE, reason=reason))
     control, treatment = (
         totals.by_bucket(data.id, name, pods, edges)[:, -1] for name, pods in zip(arms, names, strict=True)
     )
@@ -178,7 +194,7 @@ def _by_quantile(experiment: Experiment, metric: ResolvedMetric, totals: Totals,
         edges * metric.definition.scale,
         control,
         treatment,
-        metric.definition.quantile,
+        cast("float", metric.definition.quantile),  # the model sees to it
         experiment.analysis.confidence,
         cumulative=True,
     )

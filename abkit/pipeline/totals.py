@@ -103,12 +103,9 @@ class Totals:
         return mine if variant is None else np.logical_and(mine, self.variant == variant)
 
     def replicated(self, input_id: str) -> bool:
-        """Whether an input's series carry hash replicates."""
-        return bool((self.replicate[self.rows(input_id)] >= 0).any())
-
-    def last_replicate(self, input_id: str) -> int:
-        """Largest replicate of an input; -1 without any."""
-        return int(self.replicate[self.rows(input_id)].max(initial=-1))
+        """Whether all of an input's series carry hash replicates."""
+        mine = self.replicate[self.rows(input_id)]
+        return bool(mine.size) and bool((mine >= 0).all())
 
     def instances(self, input_id: str, variant: str) -> list[str]:
         """Instances of a variant with increments of an input, sorted; empty where instances aren't kept."""

@@ -14,6 +14,7 @@ from abkit.resources import folder
 from tests.cli.runner import abkit
 
 EXPERIMENTS = folder("data") / "experiments"
+README = (Path(__file__).resolve().parents[2] / "README.md").read_text()
 EXAMPLE = EXPERIMENTS / "buy-now-button.yaml"
 COMMANDS = ["demo", "validate", "routes", "assign", "pull", "verdict", "run", "simulate", "dashboard"]
 
@@ -40,6 +41,7 @@ def test_the_demo_shows_verdict_reasons_and_where_everything_lies(demo: Path) ->
     for place in ("abkit-demo/abkit.duckdb", "abkit-demo/manifests", "abkit dashboard --db abkit-demo/abkit.duckdb"):
         assert place in out
     assert "\x1b[" not in out, "no colours where nobody looks"
+    assert out[: out.index("╯") + 1] in README, "the README shows this very banner"
     kinds = [yaml.safe_load(path.read_text())["kind"] for path in sorted((demo / "abkit-demo/manifests").iterdir())]
     assert kinds == ["DestinationRule", "VirtualService"]
 
@@ -167,9 +169,10 @@ def test_two_files_of_one_experiment_do_not_overwrite_one_another(tmp_path: Path
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_has_help_and_a_line_in_the_readme(command: str, tmp_path: Path) -> None:
-    assert abkit(command, "--help", cwd=tmp_path).code == 0
-    assert f"abkit {command}" in (folder("data").parent / "README.md").read_text()
+def test_every_command_has_help(command: str, tmp_path: Path) -> None:
+    ran = abkit(command, "--help", cwd=tmp_path)
+    assert (ran.code, ran.err) == (0, "")
+    assert "Usage" in ran.out
 
 
 def test_no_colour_when_asked(tmp_path: Path) -> None:

@@ -335,3 +335,27 @@ def test_a_canary_without_any_data_has_no_data(tmp_path: Path) -> None:
     text = CANARY.replace("my-service", "other")
     evaluation = pulled(tmp_path, replace(canary_world(), end_ms=START + HOUR), text).evaluate()
     assert evaluation.verdict is Verdict.NO_DATA
+
+
+def test_counters_of_which_some_carry_no_replicate_are_not_user_level(tmp_path: Path) -> None:
+    def forget(labels: dict[str, str]) -> dict[str, str] | None:
+        if labels.get("ab_replicate") == "3" and labels["__name__"] == "ab_purchases_total":
+            del labels["ab_replicate"]
+        return labels
+
+    evaluation = pulled(tmp_path, replace(BIG, end_ms=START + 2 * HOUR), AB, forget).evaluate()
+    assert evaluation.verdict is Verdict.DESCRIPTIVE
+    assert "some of the counters carry no replicate" in evaluation.reasons[0].message
+
+
+def test_mesh_metrics_decide_nothing_where_rules_mix_other_requests_in(tmp_path: Path) -> None:
+    text = AB.replace("primary: [conversion]", "primary: [success-rate]")
+    rules = "assignment: {rules: [{when: {header: {x-vip: {exact: 'yes'}}}, to: treatment}]}\nmetrics:"
+    world = replace(BIG, end_ms=START + 2 * HOUR)
+    plain = pulled(tmp_path, world, text).evaluate()
+    assert metric(plain, "success-rate").status.code is StatusCode.OK
+    (tmp_path / "world.duckdb").unlink()
+    mixed = pulled(tmp_path, world, text.replace("metrics:", rules)).evaluate()
+    assert mixed.verdict is Verdict.DESCRIPTIVE
+    assert metric(mixed, "success-rate").status.code is StatusCode.NOT_RANDOMISED
+    assert metric(mixed, "error-rate").status.code is StatusCode.OK, "a guardrail still warns"
