@@ -120,7 +120,8 @@ def collect(
     """
     metrics = resolve(experiment)
     needed = _needed(metrics)
-    coverage = store.coverage(experiment.name)
+    known = store.known(experiment.name)
+    coverage = known.reads
     end = _end(experiment, source, now_ms, end_ms)
     windows = {
         found.id: _window(experiment, source, coverage.get(found.id), coverage, start_ms, end, now_ms)
@@ -141,16 +142,14 @@ def collect(
     if progress is not None:
         progress("", len(needed), len(needed))
 
-    known = [
-        describe(series, source_input, json.loads(labels), experiment)
-        for series, source_input, labels in store.series(experiment.name)
-    ]
-    rows = {row.series: row for row in (*known, *reader.series.values())}
+    # Described anew, by the file of today: a version may have changed sides.
+    older = [describe(series, found, json.loads(labels), experiment) for series, found, labels in known.series]
+    rows = {row.series: row for row in (*older, *reader.series.values())}
     used = {found.id for found in needed}
     unmatched, replicates = mismatches((row for row in rows.values() if row.input in used), experiment)
     filled = {row.input for row in rows.values()}
     analysis = experiment.analysis
-    weights = splits(experiment, store.weights(experiment.name), window)
+    weights = splits(experiment, known.weights, window)
     edges = [milliseconds(moment) for moment in (analysis.start, analysis.end) if moment is not None]
     written = store.write(
         Pull(

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from abkit.window import Window
 
-__all__ = ["Flag", "InputRow", "Pull", "Quality", "Read", "SeriesRow", "VerdictRow", "Weight", "Written"]
+__all__ = ["Flag", "InputRow", "Known", "Pull", "Quality", "Read", "SeriesRow", "VerdictRow", "Weight", "Written"]
 
 
 class Flag(IntFlag):
@@ -111,6 +111,21 @@ class Read:
     start_ms: int
     end_ms: int
     first_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the store holds of an experiment and a pull builds on.
+
+    Attributes:
+        reads: Input's id → what was read of it.
+        series: Id, input's id and labels as JSON of every series.
+        weights: The split's history, by time.
+    """
+
+    reads: Mapping[str, Read]
+    series: tuple[tuple[int, str, str], ...]
+    weights: tuple[Weight, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -17,7 +17,7 @@ from abkit.errors import StoreUnusable, StoreVersion
 from abkit.evidence import Evaluation
 from abkit.queries.sql import migrations, sql
 from abkit.store.connection import connected
-from abkit.store.records import Pull, Quality, Read, VerdictRow, Weight, Written
+from abkit.store.records import Known, Pull, Quality, Read, VerdictRow, Weight, Written
 from abkit.store.writing import run, write_pull
 from abkit.window import Window
 
@@ -88,20 +88,22 @@ class Store:
         row = self._rows("store/reach", experiment=experiment)[0]
         return None if row[0] is None else Window(row[0], row[1])
 
-    def coverage(self, experiment: str) -> Mapping[str, Read]:
-        """What was read of each input: input's id → span. Empty for a store that isn't there."""
+    def known(self, experiment: str) -> Known:
+        """What a pull builds on; nothing for a store that isn't there."""
         if not self.exists:
-            return {}
-        return {row[0]: Read(*row) for row in self._rows("store/coverage", experiment=experiment)}
-
-    def series(self, experiment: str) -> Sequence[tuple[int, str, str]]:
-        """Known series: id, input's id, labels as JSON. Empty for a store that isn't there."""
-        return self._rows("store/known_series", experiment=experiment) if self.exists else []
+            return Known({}, (), ())
+        with self._reading() as connection:
+            reads = run(connection, "store/coverage", experiment=experiment)
+            series = run(connection, "store/known_series", experiment=experiment)
+            weights = run(connection, "store/weights", experiment=experiment)
+        return Known(
+            {row[0]: Read(*row) for row in reads},
+            tuple((int(number), str(source), str(labels)) for number, source, labels in series),
+            tuple(Weight(*row) for row in weights),
+        )
 
     def weights(self, experiment: str) -> tuple[Weight, ...]:
-        """The split's history, by time. Empty for a store that isn't there."""
-        if not self.exists:
-            return ()
+        """The split's history, by time."""
         return tuple(Weight(*row) for row in self._rows("store/weights", experiment=experiment))
 
     def quality(self, experiment: str) -> Quality | None:
@@ -193,13 +195,13 @@ class Store:
 
 
 def _version(connection: duckdb.DuckDBPyConnection, path: Path) -> int:
-    marks, tables = run(connection, "store/schema")[0]
-    if not marks:
-        if tables:
+    try:
+        version, writer = next((int(number), str(name)) for number, name in run(connection, "store/version"))
+    except duckdb.CatalogException:
+        if run(connection, "store/tables"):
             msg = f"{path}: is a DuckDB file but not abkit's: name another store with --db; it was left as it is"
-            raise StoreUnusable(msg)
+            raise StoreUnusable(msg) from None
         return 0
-    version, writer = next((int(number), str(name)) for number, name in run(connection, "store/version"))
     newest = migrations()[-1][0]
     if version > newest:
         msg = (
