@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import signal
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from hypothesis import strategies as st
 from abkit.errors import InputError, QueryError, SourceUnreachable
 from abkit.pipeline.collect import LOOK_BACK_MS, OVERLAP_MS, PullReport, collect
 from abkit.queries import resolve
-from abkit.simulate import Simulation
+from abkit.simulate import Simulation, run
 from abkit.simulate.openmetrics import to_openmetrics
 from abkit.simulate.recording import write_recording
 from abkit.sources.base import Samples
@@ -33,7 +34,7 @@ from tests.servers import backfill, prometheus
 from tests.simulate.worlds import everything
 from tests.sources.data import MemorySource, Series
 from tests.sources.data import write_recording as write_samples
-from tests.store.rows import MINUTE, START, counter, differences, experiment, process, rows, tables
+from tests.store.rows import MINUTE, START, differences, experiment, living, rows, tables, ticking
 from tests.store.strategies import worlds
 
 SECOND = 1_000
@@ -65,15 +66,6 @@ def moment(second: float) -> int:
 
 
 FROM = {"start": "2026-11-01"}
-
-
-def ticking(start: float, end: float, every: int = 15, instance: str = "a", **labels: str) -> Series:
-    seconds = range(round(start), round(end), every)
-    return counter([(second, float(10_000 + second // every * 3)) for second in seconds], instance, **labels)
-
-
-def living(start: float, end: float, every: int = 15, instance: str = "a") -> Series:
-    return process([(second, -9_999.0) for second in range(round(start), round(end), every)], instance)
 
 
 class TestIdempotence:
@@ -409,12 +401,11 @@ import sys
 from pathlib import Path
 from abkit.pipeline.collect import collect
 from abkit.store import Store
-from tests.pipeline.test_collect import FROM, living, ticking
 from tests.sources.data import MemorySource
-from tests.store.rows import START, experiment
+from tests.store.rows import START, experiment, living, ticking
 series = [ticking(-300, 20_000, instance=str(i), ab_replicate=str(i)) for i in range(12)]
 series += [living(-300, 20_000, instance=str(i)) for i in range(12)]
-spec, source = experiment(analysis=FROM), MemorySource(series)
+spec, source = experiment(analysis={"start": "2026-11-01"}), MemorySource(series)
 print("go", flush=True)
 collect(spec, source, Store(sys.argv[1]), now_ms=START + int(sys.argv[2]))
 """
@@ -436,7 +427,7 @@ collect(spec, source, Store(sys.argv[1]), now_ms=START + int(sys.argv[2]))
         assert start(after, 20_000_000).wait(timeout=60) == 0
         length = time.monotonic() - begun
         killed = 0
-        for part in (0.4, 0.65, 0.9):
+        for part in (0.5, 0.85):
             process = start(path, 20_000_000)
             time.sleep(length * part * 0.6)
             process.send_signal(signal.SIGKILL)
@@ -452,9 +443,18 @@ collect(spec, source, Store(sys.argv[1]), now_ms=START + int(sys.argv[2]))
 
 @pytest.fixture(scope="module")
 def simulation() -> Simulation:
-    from abkit.simulate import run
+    return run(dataclasses.replace(everything(), scrape_interval_ms=3 * MINUTE))
 
-    return run(everything())
+
+@pytest.fixture(scope="module")
+def recorded(simulation: Simulation, tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """The world, collected from a recording of it."""
+    folder = tmp_path_factory.mktemp("recorded")
+    write_recording(simulation, folder / "x.parquet", "a test's world")
+    store, world = Store(folder / "x.duckdb"), simulation.world
+    source = RecordingSource(folder / "x.parquet")
+    collect(_spec(simulation), source, store, start_ms=world.start_ms, now_ms=world.end_ms)
+    return store
 
 
 def _spec(simulation: Simulation) -> Experiment:
@@ -492,25 +492,19 @@ def _check(store: Store, spec: Experiment, simulation: Simulation) -> None:
 
 
 class TestTruth:
-    def test_a_recording_gives_what_the_scrapes_saw(self, tmp_path: Path, simulation: Simulation) -> None:
-        write_recording(simulation, tmp_path / "x.parquet", "a test's world")
-        store, spec = Store(tmp_path / "x.duckdb"), _spec(simulation)
-        collect(spec, RecordingSource(tmp_path / "x.parquet"), store, now_ms=simulation.world.end_ms)
-        _check(store, spec, simulation)
+    def test_a_recording_gives_what_the_scrapes_saw(self, recorded: Store, simulation: Simulation) -> None:
+        _check(recorded, _spec(simulation), simulation)
 
     @pytest.mark.prometheus
-    def test_a_real_prometheus_gives_the_same_rows(self, tmp_path: Path, simulation: Simulation) -> None:
-        spec, now = _spec(simulation), simulation.world.end_ms
-        stores = {name: Store(tmp_path / f"{name}.duckdb") for name in ("recorded", "live", "twice")}
-        start = simulation.world.start_ms
-        write_recording(simulation, tmp_path / "x.parquet", "a test's world")
-        collect(spec, RecordingSource(tmp_path / "x.parquet"), stores["recorded"], start_ms=start, now_ms=now)
+    def test_a_real_prometheus_gives_the_same_rows(
+        self, tmp_path: Path, recorded: Store, simulation: Simulation
+    ) -> None:
+        spec, start, now = _spec(simulation), simulation.world.start_ms, simulation.world.end_ms
+        once, twice = Store(tmp_path / "once.duckdb"), Store(tmp_path / "twice.duckdb")
         with prometheus(backfill(to_openmetrics(simulation), tmp_path / "tsdb")) as url:
             source = PrometheusSource(SourceSettings.model_validate({"prometheus": url}))
-            collect(spec, source, stores["live"], start_ms=start, now_ms=now)
-            early = start + HOUR + 12_345
-            collect(spec, source, stores["twice"], start_ms=start, end_ms=early, now_ms=now)
-            collect(spec, source, stores["twice"], now_ms=now)
-            _check(stores["live"], spec, simulation)
-            assert differences(stores["live"].path, stores["recorded"].path) == {}
-            assert differences(stores["twice"].path, stores["recorded"].path) == {}
+            collect(spec, source, once, start_ms=start, now_ms=now)
+            collect(spec, source, twice, start_ms=start, end_ms=start + HOUR + 12_345, now_ms=now)
+            collect(spec, source, twice, now_ms=now)
+        assert differences(once.path, recorded.path) == {}
+        assert differences(twice.path, recorded.path) == {}

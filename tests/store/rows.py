@@ -12,7 +12,19 @@ from abkit.spec import Experiment
 from abkit.store import Store
 from tests.sources.data import Series
 
-__all__ = ["MINUTE", "START", "TABLES", "counter", "differences", "experiment", "process", "rows", "tables"]
+__all__ = [
+    "MINUTE",
+    "START",
+    "TABLES",
+    "counter",
+    "differences",
+    "experiment",
+    "living",
+    "process",
+    "rows",
+    "tables",
+    "ticking",
+]
 
 START = 1_793_491_200_000
 """2026-11-01T00:00Z."""
@@ -46,6 +58,17 @@ def process(points: Points, instance: str = "a") -> Series:
     """When a target's process started; times in seconds after `START`, values too."""
     labels = {"__name__": "process_start_time_seconds", "job": "shop", "instance": instance}
     return Series(labels, [(START + round(second * 1000), START / 1000 + value) for second, value in points])
+
+
+def ticking(start: float, end: float, every: int = 15, instance: str = "a", **labels: str) -> Series:
+    """A counter that gains 3 from scrape to scrape."""
+    seconds = range(round(start), round(end), every)
+    return counter([(second, float(10_000 + second // every * 3)) for second in seconds], instance, **labels)
+
+
+def living(start: float, end: float, every: int = 15, instance: str = "a") -> Series:
+    """A process that started long before, and goes on."""
+    return process([(second, -9_999.0) for second in range(round(start), round(end), every)], instance)
 
 
 def rows(store: Store, query: str) -> list[tuple[Any, ...]]:
