@@ -152,6 +152,17 @@ class TestLateAndLost:
         pull(store, [], 3_000, start=0)
         assert tables(store.path) == before
 
+    def test_a_cell_that_the_watermark_cut_is_made_whole(self, tmp_path: Path) -> None:
+        store = Store(tmp_path / "x.duckdb")
+        series = [ticking(-300, 620), living(-300, 620)]
+        pull(store, series, 620)
+        assert max(row[0] for row in rows(store, "SELECT end_ms FROM facts")) == moment(620)
+        # Nothing for hours, and by then the source has forgotten the rest.
+        pull(store, [ticking(7_200, 7_500), living(7_200, 7_500)], 7_500)
+        ends = [row[0] for row in rows(store, "SELECT DISTINCT end_ms FROM facts ORDER BY end_ms")]
+        assert moment(620) not in ends
+        assert moment(660) in ends
+
     def test_there_are_no_holes(self, tmp_path: Path) -> None:
         store, whole = Store(tmp_path / "x.duckdb"), Store(tmp_path / "whole.duckdb")
         series = [ticking(-300, 9_000), living(-300, 9_000)]
@@ -252,29 +263,29 @@ class TestChangesOfTheFile:
     def test_versions_that_change_sides(self, tmp_path: Path) -> None:
         series = [
             Series(
-                {k: v for k, v in ticking(-300, 900).labels.items() if k != "ab_variant"} | {"version": "v1"},
+                {k: v for k, v in ticking(-300, 9_000).labels.items() if k != "ab_variant"} | {"version": "v1"},
                 each.points,
             )
-            for each in [ticking(-300, 900)]
+            for each in [ticking(-300, 9_000)]
         ]
         store, whole = Store(tmp_path / "x.duckdb"), Store(tmp_path / "whole.duckdb")
         swapped = experiment(variants={"control": "v2", "treatment": "v1"}, analysis=FROM)
-        pull(store, [_until(each, 600) for each in series], 600)
-        pull(store, series, 900, swapped)
-        pull(whole, series, 900, swapped)
+        pull(store, [_until(each, 8_000) for each in series], 8_000)
+        pull(store, series, 9_000, swapped)
+        pull(whole, series, 9_000, swapped)
         assert tables(store.path)["facts"] == tables(whole.path)["facts"]
         assert {row[0] for row in rows(store, "SELECT variant FROM facts")} == {"treatment"}
 
     def test_a_ramp_that_is_written_down_afterwards(self, tmp_path: Path) -> None:
-        series = [ticking(-300, 900)]
+        series = [ticking(-300, 9_000)]
         ramp = [
             {"from": "2026-11-01", "split": {"control": 9000, "treatment": 1000}},
             {"from": "2026-11-01T00:05:10Z", "split": {"control": 5000, "treatment": 5000}},
         ]
         store, whole = Store(tmp_path / "x.duckdb"), Store(tmp_path / "whole.duckdb")
-        pull(store, [_until(each, 600) for each in series], 600)
-        pull(store, series, 900, experiment(ramp=ramp, analysis=FROM))
-        pull(whole, series, 900, experiment(ramp=ramp, analysis=FROM))
+        pull(store, [_until(each, 8_000) for each in series], 8_000)
+        pull(store, series, 9_000, experiment(ramp=ramp, analysis=FROM))
+        pull(whole, series, 9_000, experiment(ramp=ramp, analysis=FROM))
         assert tables(store.path)["facts"] == tables(whole.path)["facts"]
         assert tables(store.path)["weights"] == tables(whole.path)["weights"]
 
@@ -301,14 +312,14 @@ class TestChangesOfTheFile:
         assert changed in edges
 
     def test_a_technical_metric_that_joins(self, tmp_path: Path) -> None:
-        series = [ticking(-300, 900, ab_replicate="3")]
+        series = [ticking(-300, 9_000, ab_replicate="3")]
         store = Store(tmp_path / "x.duckdb")
-        pull(store, series, 600)
+        pull(store, series, 8_000)
         assert rows(store, "SELECT DISTINCT instance FROM facts") == [("",)]
         more = {"name": "d", "kind": "rate", "direction": "none", "scope": "technical"}
         more["numerator"] = 'c_total{ab_experiment="$experiment"}'
         own = {"name": "c", "kind": "rate", "direction": "none", "numerator": more["numerator"]}
-        pull(store, series, 900, experiment(metrics=[own, more], analysis=FROM))
+        pull(store, series, 9_000, experiment(metrics=[own, more], analysis=FROM))
         assert rows(store, "SELECT DISTINCT instance FROM facts") == [("a",)]
 
 
