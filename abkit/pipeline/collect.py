@@ -40,7 +40,7 @@ class PullReport:
 
     Attributes:
         experiment: The experiment's name.
-        window: What was asked for; empty where there was nothing to ask for yet.
+        window: What was read; empty where there was nothing to ask for yet.
         source: Where from.
         way: How it was read.
         samples: Samples read, the look-back included.
@@ -137,6 +137,9 @@ def collect(
         if progress is not None:
             progress(found.selector, done, len(needed))
         reader.read(found, windows[found.id])
+    if reader.reads:
+        # An input that has never answered is asked for from the start, pull after pull: what counts is what answered.
+        window = Window(min(read.start_ms for read in reader.reads), max(read.end_ms for read in reader.reads))
     if jobs := reader.jobs:
         reader.read(starts(jobs), window)
     if progress is not None:

@@ -185,7 +185,7 @@ class Pull:
 
     Attributes:
         experiment: The experiment's name.
-        window: What was asked for: increments of it count.
+        window: What was read: increments of it count.
         source: Where from.
         way: How it was read.
         inputs: All that the experiment uses now.

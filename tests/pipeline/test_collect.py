@@ -211,6 +211,15 @@ class TestWhatIsRead:
         assert source.asked[-1][0] == 'process_start_time_seconds{job=~"shop"}'
         assert len(source.asked) == 3
 
+    def test_an_input_that_never_answers_does_not_hold_the_others_back(self, tmp_path: Path) -> None:
+        store = Store(tmp_path / "x.duckdb")
+        series = [ticking(-300, 9_000), living(-300, 9_000)]
+        pull(store, series, 8_000)
+        source = MemorySource(series)
+        report = collect(experiment(analysis=FROM), source, store, now_ms=moment(9_000))
+        assert report.window == Window(moment(8_000) - OVERLAP_MS, moment(9_000))
+        assert source.asked[-1][1] == self.window(8_000 - OVERLAP_MS / SECOND, 9_000)
+
     def test_not_begun_yet(self, tmp_path: Path) -> None:
         report = pull(Store(tmp_path / "x.duckdb"), [], -60)
         assert (report.samples, report.window.length_ms) == (0, -60_000)
