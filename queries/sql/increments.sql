@@ -64,9 +64,18 @@ scrapes AS (
     last_value(started IGNORE NULLS) OVER (PARTITION BY target ORDER BY ts ROWS UNBOUNDED PRECEDING) AS started
   FROM (SELECT target, ts, max(started) AS started FROM moments GROUP BY target, ts) AS m
 ),
+-- Over all that is kept: a series may have been silent since long before the range, and its process started anew meanwhile.
 restarts AS (
   SELECT target, ts
-  FROM (SELECT target, ts, started, lag(started) OVER (PARTITION BY target ORDER BY ts) AS before FROM scrapes) AS s
+  FROM (
+    SELECT target, ts, started, lag(started) OVER (PARTITION BY target ORDER BY ts) AS before
+    FROM (
+      SELECT s.target, m.ts, max(m.value) AS started
+      FROM samples AS m JOIN series AS s ON s.series = m.series
+      WHERE s.experiment = $experiment AND s.target <> '' AND s.input = 'process-start'
+      GROUP BY s.target, m.ts
+    ) AS p
+  ) AS s
   WHERE abs(started - before) > 1
 ),
 pairs AS (
