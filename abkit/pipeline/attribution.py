@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 from xxhash import xxh64_intdigest
 
@@ -12,6 +13,10 @@ from abkit.spec import Experiment
 from abkit.store import SeriesRow
 
 __all__ = ["canonical", "describe", "mismatches", "series_id"]
+
+
+_NONE: Final = "none"
+"""What services and meshes write where a request has no variant or no unit."""
 
 
 def canonical(labels: Mapping[str, str]) -> str:
@@ -73,9 +78,9 @@ def mismatches(rows: Iterable[SeriesRow], experiment: Experiment) -> tuple[Mappi
     replicates: Counter[str] = Counter()
     for row in rows:
         labels = json.loads(row.labels)
-        if not row.variant:
+        if not row.variant and labels.get("ab_variant") != _NONE:
             unmatched[labels.get("ab_variant", row.version)] += 1
-        if "ab_replicate" in labels and _replicate(labels, experiment) < 0:
+        if labels.get("ab_replicate", _NONE) != _NONE and _replicate(labels, experiment) < 0:
             replicates[labels["ab_replicate"]] += 1
     return dict(sorted(unmatched.items())), dict(sorted(replicates.items()))
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -57,34 +57,6 @@ class PullReport:
     new_samples: int
     series: int
     quality: Quality
-
-    @property
-    def findings(self) -> tuple[str, ...]:
-        """What a person should know before trusting the numbers: a sentence each."""
-        return tuple(_findings(self))
-
-    def summary(self) -> str:
-        """One line: what was read, from where, and what of it is new."""
-        if self.window.length_ms <= 0:
-            return f"{self.experiment}: nothing to read yet from {self.source}"
-        return (
-            f"{self.experiment}: {self.samples:,} samples of {self.series:,} series from {self.source} "
-            f"({_shown(self.window.start_ms)} to {_shown(self.window.end_ms)}), {self.new_samples:,} of them new"
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """As plain values for JSON; times RFC 3339."""
-        return {
-            "experiment": self.experiment,
-            "window": {"start": _shown(self.window.start_ms), "end": _shown(self.window.end_ms)},
-            "source": self.source,
-            "way": self.way,
-            "samples": self.samples,
-            "new_samples": self.new_samples,
-            "series": self.series,
-            "quality": json.loads(self.quality.to_json()),
-            "findings": list(self.findings),
-        }
 
 
 def collect(
@@ -305,32 +277,3 @@ def _check_empty(start_ms: int | None, end_ms: int | None, source: Source, windo
 
 def _shown(moment_ms: int) -> str:
     return f"{datetime.fromtimestamp(moment_ms / 1000, UTC):%Y-%m-%dT%H:%M:%SZ}"
-
-
-def _findings(report: PullReport) -> Iterator[str]:
-    quality = report.quality
-    if report.window.length_ms > 0 and report.samples == 0:
-        yield f"{report.source} has no samples of this experiment in the window: check the metrics' names and labels"
-        return
-    if quality.missing_variants:
-        yield f"no events of variant {', '.join(quality.missing_variants)}: check that it runs and is scraped"
-    if quality.empty_inputs:
-        yield f"no series for {', '.join(quality.empty_inputs)}"
-    if quality.unmatched_series:
-        shown = ", ".join(f"'{label}' ({count})" for label, count in quality.unmatched_series.items())
-        yield f"series of no variant are left out, by label value: {shown}"
-    if quality.bad_replicates:
-        shown = ", ".join(f"'{label}' ({count})" for label, count in quality.bad_replicates.items())
-        yield f"series whose ab_replicate is none of the experiment's: {shown}: make assignment.replicates agree"
-    if quality.gaps:
-        yield f"{quality.gaps} gaps in the scrapes: their increments lie at the gap's end"
-    if quality.unseen_births:
-        yield f"{quality.unseen_births} series whose beginning nobody saw: their first values are left out"
-    if quality.non_finite:
-        yield f"{quality.non_finite} samples are NaN, infinite or negative: left out"
-    if quality.targets_without_start:
-        yield (
-            f"{quality.targets_without_start} of {quality.targets} targets have no process_start_time_seconds: "
-            "a restart shows only where a counter falls"
-        )
-    yield from quality.warnings

@@ -97,6 +97,9 @@ def _findings(quality: Quality, experiment: Experiment) -> list[Finding]:
     def add(code: str, severity: Severity, message: str) -> None:
         found.append(Finding(code=code, severity=severity, message=message))
 
+    if missing := [name for name in quality.missing_variants if experiment.split[name] > 0]:
+        message = f"No events of {', '.join(missing)}: check that it runs, gets traffic and is scraped."
+        add("missing-variants", Severity.WARNING, message)
     if quality.bad_replicates:
         names = ", ".join(f"{value!r} ({series} series)" for value, series in quality.bad_replicates.items())
         message = (
@@ -126,6 +129,12 @@ def _findings(quality: Quality, experiment: Experiment) -> list[Finding]:
             f"{quality.resets} restarts: what a pod counted after its last scrape and before it restarted is lost."
         )
         add("resets", Severity.NOTE, message)
+    if quality.targets_without_start:
+        message = (
+            f"{quality.targets_without_start} of {quality.targets} targets expose no process_start_time_seconds: "
+            "a restart shows only where a counter falls."
+        )
+        add("no-process-start", Severity.NOTE, message)
     for warning in quality.warnings:
         add("server-warning", Severity.WARNING, f"The server warned: {warning}")
     return found
