@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import shutil
 import subprocess
 import sys
 from contextlib import closing
@@ -70,7 +72,7 @@ def demo(
     for what, where in (("experiment", spec), ("store", database), ("routing", manifests)):
         console.print(f"[dim]{what:<11}[/]{escape(str(where))}", soft_wrap=True)
     if no_dashboard or not sys.stdout.isatty():
-        opens = f"abkit dashboard --db {shlex.quote(str(database))}"
+        opens = f"{_program()} dashboard --db {shlex.quote(str(database))}"
         console.print(f"[dim]{'dashboard':<11}[/]{opens}", soft_wrap=True)
         return
     _serve(database, "127.0.0.1", None)
@@ -91,6 +93,16 @@ def dashboard(
     settings = load_settings(db=db)
     log.configure(settings.log_level, settings.log_format)
     _serve(settings.db, host, port)
+
+
+def _program() -> str:
+    """How to call this very program: `abkit` where the shell finds it, else its path."""
+    if shutil.which("abkit"):
+        return "abkit"
+    called = Path(sys.argv[0])
+    if called.name != "abkit":
+        return f"{shlex.quote(sys.executable)} -m abkit"
+    return shlex.quote(os.path.relpath(called))
 
 
 def _serve(database: Path, host: str, port: int | None) -> None:

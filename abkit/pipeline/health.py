@@ -13,6 +13,7 @@ from abkit.pipeline.totals import Totals
 from abkit.queries import ResolvedMetric
 from abkit.spec import Experiment, Role
 from abkit.store import Quality
+from abkit.wording import plural
 
 __all__ = ["SRM_ALPHA", "quality_of", "srm_of"]
 
@@ -109,25 +110,21 @@ def _findings(quality: Quality, experiment: Experiment) -> list[Finding]:
         add("bad-replicates", Severity.INVALID, message)
     for value, series in quality.unmatched_series.items():
         where = f"the version or variant {value!r}, which no variant of the experiment has" if value else "no version"
-        add("unmatched-series", Severity.WARNING, f"{series} series have {where}: they count for nobody.")
+        add("unmatched-series", Severity.WARNING, f"{series:,} series with {where}: counted for nobody.")
     if quality.empty_inputs:
         message = f"Nothing was found for {', '.join(quality.empty_inputs)}: check that the services expose it."
         add("empty-inputs", Severity.WARNING, message)
     if quality.non_finite:
-        message = f"{quality.non_finite:,} samples were NaN, infinite, negative or absurd: dropped."
+        message = f"{plural(quality.non_finite, 'sample')} NaN, infinite, negative or absurd: dropped."
         add("non-finite", Severity.WARNING, message)
     if quality.unseen_births:
-        message = (
-            f"{quality.unseen_births} series appeared without anybody seeing them begin: their first value is left out."
-        )
+        message = f"{quality.unseen_births:,} series appeared, and nobody saw them begin: first values are left out."
         add("unseen-births", Severity.WARNING, message)
     if quality.gaps:
-        message = f"{quality.gaps} scrape gaps: what was counted in a gap is kept and lands at its end."
+        message = f"{plural(quality.gaps, 'scrape gap')}: what was counted in a gap is kept and lands at its end."
         add("gaps", Severity.NOTE, message)
     if quality.resets:
-        message = (
-            f"{quality.resets} restarts: what a pod counted after its last scrape and before it restarted is lost."
-        )
+        message = f"{plural(quality.resets, 'restart')}: what was counted after the last scrape before it is lost."
         add("resets", Severity.NOTE, message)
     if quality.targets_without_start:
         message = (

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
+import subprocess
 from pathlib import Path
 
 import duckdb
@@ -38,8 +41,11 @@ def test_the_demo_shows_verdict_reasons_and_where_everything_lies(demo: Path) ->
     out = (demo / "out.txt").read_text()
     assert "SHIP" in out
     assert "conversion of treatment +" in out
-    for place in ("abkit-demo/abkit.duckdb", "abkit-demo/manifests", "abkit dashboard --db abkit-demo/abkit.duckdb"):
+    for place in ("abkit-demo/abkit.duckdb", "abkit-demo/manifests"):
         assert place in out
+    (opens,) = re.findall(r"^dashboard +(.+) dashboard --db abkit-demo/abkit\.duckdb$", out, flags=re.MULTILINE)
+    called = subprocess.run([*shlex.split(opens), "--version"], cwd=demo, capture_output=True, text=True, check=True)
+    assert called.stdout.startswith("abkit "), "what is printed can be run as it is"
     assert "\x1b[" not in out, "no colours where nobody looks"
     assert out[: out.index("╯") + 1] in README, "the README shows this very banner"
     kinds = [yaml.safe_load(path.read_text())["kind"] for path in sorted((demo / "abkit-demo/manifests").iterdir())]

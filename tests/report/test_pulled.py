@@ -41,7 +41,7 @@ def test_nothing_found_and_nothing_to_read_yet_are_said() -> None:
 
 def test_what_a_reader_should_know_comes_with_it_and_can_not_break_out() -> None:
     text = printed(report(quality=Quality(gaps=2, unmatched_series={"[red]v9\x1b[0m": 3})))
-    assert "! 3 series have the version or variant '[red]v9" in text
+    assert "! 3 series with the version or variant '[red]v9" in text
     assert "\x1b" not in text
     assert "· 2 scrape gaps" in text
 
