@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import re2
 from pydantic import Field, field_validator, model_validator
@@ -17,6 +17,8 @@ Weight = Annotated[int, Field(strict=True, ge=0, le=BUCKETS)]
 
 class Service(Model):
     """The service under test. A bare string is taken as its name."""
+
+    shorthands: ClassVar = ({"type": "string"},)
 
     name: DnsLabel
     """Its Kubernetes name."""
@@ -33,6 +35,8 @@ class Service(Model):
 
 class Variant(Model):
     """One side of the experiment. A bare string is taken as its version."""
+
+    shorthands: ClassVar = ({"type": "string"},)
 
     version: LabelValue
     """The `version` label that mesh and Prometheus know it by."""
