@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from contextlib import closing
@@ -95,6 +96,11 @@ def dashboard(
     _serve(settings.db, host, port)
 
 
+def _interrupt(*_: object) -> None:
+    """End as Ctrl-C does: the server must not outlive us."""
+    raise KeyboardInterrupt
+
+
 def _program() -> str:
     """How to call this very program: `abkit` where the shell finds it, else its path."""
     if shutil.which("abkit"):
@@ -113,6 +119,7 @@ def _serve(database: Path, host: str, port: int | None) -> None:
     console = output()
     console.print(f"[dim]{'dashboard':<11}[/][bold]{url(host, chosen)}[/]  (Ctrl-C ends it)", soft_wrap=True)
     # Streamlit prints an address of its own; ours is enough. Its errors go to stderr.
+    signal.signal(signal.SIGTERM, _interrupt)
     server = subprocess.Popen(argv, env=environment, stdout=subprocess.DEVNULL)  # noqa: S603 - our own interpreter
     try:
         code = server.wait()
