@@ -164,6 +164,8 @@ class MetricResult(_Model):
     """What must hold for it, in one sentence."""
     sequential: Sequential | None
     status: Status = Status()
+    randomised: bool = True
+    """Whether only randomised requests were compared; False where rules mixed others in that can't be told apart."""
 
     @property
     def better(self) -> bool | None:

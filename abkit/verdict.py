@@ -10,7 +10,7 @@ The rules of an A/B test, the first that holds wins:
 6. otherwise `keep-running`, or after the planned end `inconclusive`.
 
 "Better", "worse" and "harm" mean with confidence: by the confidence sequence where looks are always valid, by the
-fixed-horizon interval once the planned end is reached; corrected (Holm) over treatments and primary metrics.
+fixed-horizon interval at the planned end where they are fixed; corrected (Holm) over treatments and primary metrics.
 What can't be judged is never taken as passed.
 """
 
@@ -131,7 +131,7 @@ class _Side:
             if good:
                 support.append(_for(result))
                 gain = max(gain, abs(result.lift or 0.0)) if primary else gain
-            elif result.certain(alpha) is False:
+            elif result.certain(alpha) is False and result.randomised:
                 against.append(_against(result))
             else:
                 undecided.append(_primary_open(result) if primary else _guardrail_open(result))
@@ -213,6 +213,12 @@ def _primary_open(result: MetricResult) -> Reason:
 
 
 def _guardrail_open(result: MetricResult) -> Reason:
+    if not result.randomised:
+        message = (
+            f"{_lift(result)}: can't be judged, since requests that rules route are among these and the series "
+            "don't say which (ab_assignment)."
+        )
+        return Reason(code="guardrail-open", message=message)
     if result.harm_bound is None or result.margin is None:
         why = str(result.status) if result.status.code is not StatusCode.OK else "no bound could be computed"
         return Reason(code="guardrail-open", message=f"{result.metric} of {result.variant} can't be judged: {why}.")

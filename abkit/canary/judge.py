@@ -6,13 +6,15 @@ The rules, the first that holds wins:
 2. data that can't be trusted → `invalid`;
 3. canary and control both certainly beyond the same limit → `pause`: an incident, not the canary's doing;
 4. the canary certainly beyond a rollback limit → `rollback`; beyond a pause limit → `pause`;
-5. a metric that a limit names has no data → `no-data`: missing is never a pass;
+5. a metric that a limit, guardrail or primary metric names has no data → `no-data`: missing is never a pass;
 6. the canary certainly worse than the control, beyond a margin where there is one → `pause` (or `rollback`:
    `canary.on-harm`);
 7. the stage has baked without harm, or every guardrail is shown to be within its margin → `continue`, and on the last
    stage `promote`; until then `pause`.
 
-"Certainly" is always-valid: the job may look every minute. The error rate is split over limits and stages.
+A split that has only just been written into the file has seen nothing: `pause`. A stage bakes from the canary's first
+request on. "Certainly" is always-valid: the job may look every minute. Half of the error rate is the limits', half the
+comparison's, both split over the stages.
 """
 
 from __future__ import annotations
@@ -34,15 +36,19 @@ class StageData:
 
     Attributes:
         stage: Where the canary stands.
+        first_seen: Variant → first moment with traffic in this stage; absent where there was none.
         last_seen: Variant → newest moment with traffic in this stage; absent where there was none.
-        requests: Variant → requests in this stage, by the first limit's denominator.
+        requests: Variant → requests in this stage, by the metric that counts most of them.
+        pulled: Whether anything was pulled, in this stage or before.
         stale_after: A variant whose traffic is older than this has stopped.
         as_of: The newest moment that the results include.
     """
 
     stage: Stage
+    first_seen: dict[str, datetime]
     last_seen: dict[str, datetime]
     requests: dict[str, float]
+    pulled: bool
     stale_after: timedelta
     as_of: datetime
 
@@ -76,6 +82,9 @@ def judge(
     alone = [limit for limit in mine if limit.beyond and (limit.metric, limit.level) not in theirs]
     rollback = [_beyond(limit) for limit in alone if limit.level == "rollback"]
 
+    if data.stage.since is None and data.pulled:
+        message = f"The split of {percent(data.stage.share)} is new and has no data yet: pull first (abkit pull)."
+        return Verdict.PAUSE, (Reason(code="new-split", message=message),)
     if gone := _no_traffic(experiment, treatment, data):
         return (Verdict.ROLLBACK, (*rollback, *gone)) if rollback else (Verdict.NO_DATA, gone)
     if invalid:
@@ -94,8 +103,20 @@ def judge(
             Reason(code="limit-unjudged", message=f"{limit.metric} of {treatment} can't be judged: {limit.status}.")
             for limit in {limit.metric: limit for limit in unjudged}.values()
         )
-    alpha = 1 - experiment.analysis.confidence
-    if worse := [result for result in metrics if result.certain(alpha) is False and not result.within_margin]:
+    guards = [result for result in metrics if result.role in {Usage.PRIMARY, Usage.GUARDRAIL}]
+    if data.stage.share < 1 and (
+        unjudged_guards := [result for result in guards if result.status.code is StatusCode.NO_DATA]
+    ):
+        return Verdict.NO_DATA, tuple(
+            Reason(
+                code="guardrail-unjudged", message=f"{result.metric} of {treatment} can't be judged: {result.status}."
+            )
+            for result in unjudged_guards
+        )
+    # Half of α is the limits', the other half the comparison's, in equal parts for each stage.
+    alpha = (1 - experiment.analysis.confidence) / 2 / len(canary.steps)
+    decides = [result for result in metrics if result.role is not Usage.SECONDARY and result.randomised]
+    if worse := [result for result in decides if result.certain(alpha) is False and not result.within_margin]:
         verdict = Verdict.ROLLBACK if canary.on_harm is OnHarm.ROLLBACK else Verdict.PAUSE
         return verdict, tuple(
             Reason(
@@ -120,7 +141,8 @@ def _healthy(
         return Verdict.PAUSE, (Reason(code="too-few", message=message),)
     guardrails = [result for result in metrics if result.role is Usage.GUARDRAIL]
     within = [r for r in guardrails if r.within_margin]
-    age = timedelta(0) if stage.since is None else data.as_of - stage.since
+    begun = max(stage.since or data.as_of, data.first_seen.get(treatment, data.as_of))
+    age = data.as_of - begun
     if age < canary.bake and not (guardrails and len(within) == len(guardrails)):
         message = f"No harm so far in {place}, which has run {_length(age)} of its {_length(canary.bake)} bake time."
         return Verdict.PAUSE, (Reason(code="baking", message=message),)

@@ -124,7 +124,8 @@ def verdict(
     store = Store(settings.db, wait=settings.lock_wait)
     evaluation = evaluate(experiment, store, parse_time(at, "--at", now()))
     try:
-        store.append_verdict(evaluation)
+        if at is None:  # a look back is not the newest verdict
+            store.append_verdict(evaluation)
     except StoreError as error:  # what can't be written to now could still be read
         structlog.get_logger("abkit").warning("verdict not kept", reason=str(error))
     if as_json:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 import numpy as np
 
@@ -22,7 +23,7 @@ SRM_ALPHA = 0.001
 
 
 def srm_of(
-    experiment: Experiment, exposed: ResolvedMetric, totals: Totals, splits: Mapping[int, Mapping[str, int]]
+    experiment: Experiment, exposed: ResolvedMetric, totals: Totals, periods: Sequence[tuple[Mapping[str, int], Totals]]
 ) -> Srm:
     """Compare users first exposed with the split that was in force.
 
@@ -31,13 +32,14 @@ def srm_of(
     Args:
         experiment: The experiment file.
         exposed: The metric that counts first exposures.
-        totals: The store's totals.
-        splits: Start of each weight epoch → variant → basis points.
+        totals: The store's totals of the whole window.
+        periods: Splits that are known, and the totals of the time in which they surely were in force: not the minutes
+            after a change, in which users of the split before are still counted.
     """
     data = exposed.inputs[Role.NUMERATOR]
     variants = list(experiment.variants)
     rows = totals.rows(data.id)
-    if not rows.any():
+    if not totals.any_rows(data.id).any():
         reason = f"The services don't count first exposures ({data.selector}), so the split of users can't be checked."
         return Srm(status="unavailable", reason=reason)
     if (totals.assignment[rows] == "").any():
@@ -45,15 +47,21 @@ def srm_of(
         return Srm(status="unavailable", reason=reason)
     for name in variants:
         elsewhere = totals.any_rows(data.id, name)
-        if totals.sum(data.id, name) == 0 and (totals.total[elsewhere] > 0).any():
+        planned = any(split.get(name, 0) for split, _ in periods)
+        if planned and totals.sum(data.id, name) == 0 and (totals.total[elsewhere] > 0).any():
             how = " and ".join(sorted(set(totals.assignment[elsewhere].tolist())))
             reason = f"Users come to {name} by {how}, not by the hash: there is no split to check."
             return Srm(status="unavailable", reason=reason)
-    observed = np.rint(totals.by_variant(data.id, variants))
-    weights = np.array([[splits[start].get(name, 0) for name in variants] for start in totals.epochs], dtype=float)
-    seen = observed.sum(axis=-1) > 0
-    found = stats.srm(observed[seen], weights[seen], alpha=SRM_ALPHA)
-    users = dict(zip(variants, observed.sum(axis=0).astype(int).tolist(), strict=True))
+    counted = [
+        (np.rint([period.sum(data.id, name) for name in variants]), [float(split.get(name, 0)) for name in variants])
+        for split, period in periods
+    ]
+    counted = [(users, weights) for users, weights in counted if users.sum() > 0 and sum(weights) > 0]
+    if not counted:
+        reason = "No user was first exposed while the split was known."
+        return Srm(status="unavailable", reason=reason)
+    found = stats.srm([users for users, _ in counted], [weights for _, weights in counted], alpha=SRM_ALPHA)
+    users = dict(zip(variants, map(int, found.observed), strict=True))
     expected = dict(zip(variants, found.expected, strict=True))
     shown = ", ".join(f"{name} {users[name]:,} of {expected[name]:,.0f} expected" for name in variants)
     if found.alarm:
@@ -76,16 +84,26 @@ def srm_of(
     )
 
 
-def quality_of(quality: Quality | None, experiment: Experiment) -> QualityModel:
+def quality_of(
+    quality: Quality | None, experiment: Experiment, left_out: Sequence[tuple[datetime, datetime]] = ()
+) -> QualityModel:
     """What a reader should know about the data, from the latest pull.
 
     Args:
         quality: As the store keeps it; None before the first pull.
         experiment: The experiment file.
+        left_out: Spans in which the split changed, nobody knows when.
     """
-    if quality is None:
-        return QualityModel(status="ok")
-    findings = tuple(_findings(quality, experiment))
+    findings = tuple(_findings(quality, experiment)) if quality is not None else ()
+    findings += tuple(
+        Finding(
+            code="split-unknown",
+            severity=Severity.WARNING,
+            message=f"The split changed between {start:%Y-%m-%d %H:%M} and {end:%Y-%m-%d %H:%M} UTC, nobody knows "
+            "when: this time is left out. Name the moment under ramp: to have it counted.",
+        )
+        for start, end in left_out
+    )
     severities = {finding.severity for finding in findings}
     if Severity.INVALID in severities:
         return QualityModel(status="invalid", findings=findings)

@@ -135,7 +135,7 @@ class MetricRef(Model):
 
     metric: DnsLabel
     """The metric's name."""
-    margin: Annotated[float, Field(gt=0, lt=10)] | None = None
+    margin: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Guardrails: the relative harm that is still tolerated, 0.10 for 10 % (the default)."""
     definition: MetricDefinition | None = None
     """The inline definition; None where the catalogue has it."""

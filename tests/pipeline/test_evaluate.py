@@ -317,7 +317,7 @@ def test_worse_than_the_control_within_the_limits_pauses(tmp_path: Path) -> None
         .replace("0.97", "0.5")
         .replace("0.9}", "0.4}")
     )
-    evaluation = pulled(tmp_path, canary_world(error_rate=4.0), text).evaluate()
+    evaluation = pulled(tmp_path, canary_world(error_rate=8.0), text).evaluate()
     assert (evaluation.verdict, codes(evaluation)[0]) == (Verdict.PAUSE, "worse-than-control")
 
 
