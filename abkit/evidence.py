@@ -201,6 +201,10 @@ class LimitResult(_Model):
     """The metric's value now, in its unit."""
     beyond: bool
     """Beyond the limit with statistical certainty."""
+    within: bool = False
+    """On the right side of it with statistical certainty; neither where it isn't clear."""
+    upper: bool = True
+    """Whether more is worse."""
     p_value: float | None
     """Always-valid p of "within the limit"."""
     unit: str = ""

@@ -82,7 +82,8 @@ def decide_ab(
     winners = {name: side for name, side in sides.items() if side.wins}
     if winners:
         best = max(winners, key=lambda name: winners[name].gain)
-        return Decision(Verdict.SHIP, _ship_reasons(best, winners, sides))
+        unchecked = [Reason(code="split-unchecked", message=health.srm.reason)] if health.srm.status != "ok" else []
+        return Decision(Verdict.SHIP, (*_ship_reasons(best, winners, sides), *unchecked))
     if all(side.loses for side in sides.values()):
         return Decision(Verdict.DO_NOT_SHIP, tuple(reason for side in sides.values() for reason in side.against))
     open_reasons = tuple(reason for side in sides.values() for reason in (*side.against, *side.open))

@@ -72,13 +72,16 @@ def evaluate(experiment: Experiment, store: Store, at: datetime | None = None) -
     limits: tuple[LimitResult, ...] = ()
     stage: Stage | None = None
     if experiment.canary is None:
-        decision = decide_ab(experiment, compared.metrics, health, _without_data(experiment, totals), as_of)
+        without = _without_data(experiment, totals)
+        decision = decide_ab(experiment, compared.metrics, health, without, as_of)
     else:
         limits = check_limits(experiment, metrics, totals)
         stage = stage_of(experiment, experiment.canary, in_force(epochs, window.end_ms), window, now=at is None)
         # Cells of time are hours where the store has rolled minutes up.
         stale = _STALE if span.end_ms - window.end_ms < 2 * _DAY else _STALE + timedelta(hours=2)
         seen = Traffic.read(experiment, store, totals, window, stale)
+        # Until when was asked: a source that has gone empty leaves old data behind, which is no news.
+        present = window.end_ms if at is not None else max(window.end_ms, store.pulled_until(experiment.name) or 0)
         data = StageData(
             stage=stage,
             first_seen=seen.first,
@@ -87,6 +90,7 @@ def evaluate(experiment: Experiment, store: Store, at: datetime | None = None) -
             pulled=span.length_ms > 0,
             stale_after=stale,
             as_of=moment(window.end_ms),
+            present=moment(present),
         )
         decision = Decision(*judge(experiment, limits, compared.metrics, data, health_reasons(health)))
     return Evaluation(

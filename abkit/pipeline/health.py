@@ -11,7 +11,7 @@ from abkit import stats
 from abkit.evidence import Finding, Severity, Srm
 from abkit.evidence import Quality as QualityModel
 from abkit.pipeline.totals import Totals
-from abkit.queries import ResolvedMetric
+from abkit.queries import EXPOSED_USERS, ResolvedMetric
 from abkit.spec import Experiment, Role
 from abkit.store import Quality
 from abkit.wording import plural
@@ -45,12 +45,14 @@ def srm_of(
     if (totals.assignment[rows] == "").any():
         reason = "First exposures don't say how they were assigned (ab_assignment), so the split can't be checked."
         return Srm(status="unavailable", reason=reason)
-    for name in variants:
-        elsewhere = totals.any_rows(data.id, name)
-        planned = any(split.get(name, 0) for split, _ in periods)
-        if planned and totals.sum(data.id, name) == 0 and (totals.total[elsewhere] > 0).any():
-            how = " and ".join(sorted(set(totals.assignment[elsewhere].tolist())))
-            reason = f"Users come to {name} by {how}, not by the hash: there is no split to check."
+    planned = [name for name in variants if any(split.get(name, 0) for split, _ in periods)]
+    others = [name for name in planned if name != experiment.control]
+    if others and not any(totals.sum(data.id, name) for name in others):
+        how = " and ".join(
+            sorted({str(way) for name in others for way in totals.assignment[totals.any_rows(data.id, name)]})
+        )
+        if how:
+            reason = f"Users come to {' and '.join(others)} by {how}, not by the hash: there is no split to check."
             return Srm(status="unavailable", reason=reason)
     counted = [
         (np.rint([period.sum(data.id, name) for name in variants]), [float(split.get(name, 0)) for name in variants])
@@ -129,8 +131,10 @@ def _findings(quality: Quality, experiment: Experiment) -> list[Finding]:
     for value, series in quality.unmatched_series.items():
         where = f"the version or variant {value!r}, which no variant of the experiment has" if value else "no version"
         add("unmatched-series", Severity.WARNING, f"{series:,} series with {where}: counted for nobody.")
-    if quality.empty_inputs:
-        message = f"Nothing was found for {', '.join(quality.empty_inputs)}: check that the services expose it."
+    # Only an A/B test's split is checked on users.
+    needless = f"{EXPOSED_USERS}/" if experiment.canary is not None else None
+    if empty := [name for name in quality.empty_inputs if needless is None or not name.startswith(needless)]:
+        message = f"Nothing was found for {', '.join(empty)}: check that the services expose it."
         add("empty-inputs", Severity.WARNING, message)
     if quality.non_finite:
         message = f"{plural(quality.non_finite, 'sample')} NaN, infinite, negative or absurd: dropped."

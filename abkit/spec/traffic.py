@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Any, ClassVar, Self
 
 import re2
@@ -46,8 +47,8 @@ class Variant(Model):
     @model_validator(mode="before")
     @classmethod
     def _shorthand(cls, data: Any) -> Any:
-        if isinstance(data, float):
-            msg = f'a version is text: write it in quotes, "{data}"'
+        if isinstance(data, (bool, int, float, date)):
+            msg = "a version is text: write it in quotes, as it is called"
             raise ValueError(msg)
         return {"version": data} if isinstance(data, str) else data
 

@@ -23,6 +23,7 @@ def data(
     requests: float = 10_000,
     first: datetime | None = None,
     begun: bool = True,
+    present: datetime | None = None,
 ) -> StageData:
     return StageData(
         stage=Stage(share=share, step=step, steps=(5, 10, 25, 50, 100), since=NOW - age if begun else None),
@@ -32,6 +33,7 @@ def data(
         pulled=True,
         stale_after=timedelta(minutes=5),
         as_of=NOW,
+        present=NOW if present is None else present,
     )
 
 
@@ -160,6 +162,12 @@ def test_a_guardrail_without_data_is_never_a_pass() -> None:
     )
     assert decide(metrics=(unknown,)) == (Verdict.NO_DATA, ["guardrail-unjudged"])
     alone = data(share=1.0, step=5, seen={"treatment": NOW})
+    lone = result(
+        "conversion", role=Usage.GUARDRAIL, lift=0.5, p=None, status=Status(code=StatusCode.TOO_FEW, reason="1")
+    )
+    assert decide(metrics=(lone,)) == (Verdict.PAUSE, ["guardrail-unjudged"])
+    quiet = result("errors", role=Usage.GUARDRAIL, lift=0, p=None, status=Status(code=StatusCode.UNDEFINED, reason="0"))
+    assert decide(metrics=(quiet,))[0] is Verdict.CONTINUE, "no errors in either version are no defect"
     assert decide(metrics=(unknown,), stage=alone)[0] is Verdict.PROMOTE, "at 100 % there is no control to compare with"
 
 
@@ -172,3 +180,19 @@ def test_secondary_metrics_and_mixed_traffic_stop_no_canary() -> None:
 def test_the_error_rate_is_split_over_stages() -> None:
     assert decide(metrics=(latency(lift=0.4, p=0.004, harm_bound=0.6),))[0] is Verdict.PAUSE
     assert decide(metrics=(latency(lift=0.4, p=0.006, harm_bound=0.6),))[0] is Verdict.CONTINUE
+
+
+def test_an_estimate_past_a_limit_that_may_be_chance_holds_the_stage() -> None:
+    assert decide(limit(value=0.083)) == (Verdict.PAUSE, ["limit-unclear"])
+    certain = limit(value=0.002).model_copy(update={"within": True})
+    assert decide(certain)[0] is Verdict.CONTINUE
+
+
+def test_a_source_that_went_empty_leaves_no_old_verdict_in_force() -> None:
+    gone = data(present=NOW + timedelta(days=30))
+    assert decide(stage=gone) == (Verdict.NO_DATA, ["traffic-stopped", "traffic-stopped"])
+
+
+def test_what_could_not_be_compared_is_not_called_no_worse() -> None:
+    _, reasons = judge(experiment(CANARY), [limit()], [], data(), [])
+    assert "could not be compared" in reasons[0].message
