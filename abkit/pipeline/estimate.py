@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from abkit import stats
 from abkit.evidence import Status, StatusCode
-from abkit.pipeline.totals import RANDOMISED, Totals
+from abkit.pipeline.totals import RANDOMISED, Totals, histogram_defect
 from abkit.queries import ResolvedMetric
 from abkit.spec import Experiment, Kind, Role, Scope
 
@@ -183,9 +183,13 @@ def _by_instance(
 def _by_quantile(experiment: Experiment, metric: ResolvedMetric, totals: Totals, arms: tuple[str, str]) -> Estimate:
     data = metric.inputs[Role.BUCKET]
     names = [totals.instances(data.id, name) for name in arms]
-    edges = totals.edges(data.id)
-    if not np.isinf(edges[-1:]).all():
-        reason = 'the histogram has no bucket le="+Inf": its counts are not whole'
+    # Counts are exact at the bounds that both arms have, and nowhere else.
+    own = [totals.edges(data.id, name) for name in arms]
+    edges = np.intersect1d(own[0], own[1])
+    reason = next(filter(None, map(histogram_defect, own, arms)), "")
+    if not reason and edges.size < 2:
+        reason = f"{arms[0]} and {arms[1]} have no finite bucket bound (le) in common: give both versions the same"
+    if reason:
         return Estimate(Status(code=StatusCode.UNDEFINED, reason=reason))
     control, treatment = (
         totals.by_bucket(data.id, name, pods, edges)[:, -1] for name, pods in zip(arms, names, strict=True)

@@ -83,6 +83,22 @@ class Store:
             }
             return connection.sql(sql("totals"), params=values).to_arrow_table()
 
+    def edges(self, experiment: str, window: Window) -> dict[tuple[str, str], tuple[float, ...]]:
+        """Bucket bounds of histograms that were there in a window, whether or not they counted anything.
+
+        Args:
+            experiment: The experiment's name.
+            window: Half-open.
+
+        Returns:
+            Input id and variant → bounds that all of its instances expose, rising, in the series' own unit.
+        """
+        rows = self._rows("store/edges", experiment=experiment, start_ms=window.start_ms, end_ms=window.end_ms)
+        found: dict[tuple[str, str], tuple[float, ...]] = {}
+        for data, variant, bound in rows:
+            found[data, variant] = (*found.get((data, variant), ()), bound)
+        return found
+
     def span(self, experiment: str) -> Window | None:
         """What was read: from when to when increments count. None before the first pull."""
         row = self._rows("store/reach", experiment=experiment)[0]
