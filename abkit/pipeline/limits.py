@@ -5,7 +5,8 @@ exactly if more than 1 % are slower than 500 ms. Buckets count those exactly at 
 edges is judged where the edges around it leave no doubt, and is `undefined` where they do.
 
 A limit is about one variant alone, so all of its requests count, however they were assigned: a comparison needs
-randomisation, an error budget doesn't. The error rate is split over all limits and stages.
+randomisation, an error budget doesn't. Half of the error rate is the limits', in equal parts for each of them and each
+stage; the comparison has the other half.
 """
 
 from __future__ import annotations
@@ -39,20 +40,20 @@ class _Share:
         events: Errors, slow requests; or successes where more is better.
         trials: All requests.
         limit: The limit on the share.
-        upper: Whether more is worse.
         value: The metric's value, in its unit.
         phi: Dispersion of the events, at least 1.
         method: What was counted.
+        most: As many events as there may be, with their dispersion, where buckets don't say how many; else None.
         doubt: Why the share may be beyond all the same where `events` aren't; empty where they decide.
     """
 
     events: float
     trials: float
     limit: float
-    upper: bool
     value: float | None
     phi: float
     method: str
+    most: tuple[float, float] | None = None
     doubt: str = ""
 
 
@@ -108,7 +109,8 @@ def check_limits(
     if canary is None:
         return ()
     check_definitions(experiment, list(metrics.values()))
-    alpha = (1 - experiment.analysis.confidence) / _tests(canary)
+    # The other half of α is the comparison's with the control.
+    alpha = (1 - experiment.analysis.confidence) / 2 / _tests(canary)
     everyone = totals.everyone()
     return tuple(
         _check(metrics[name], everyone, variant, level, threshold, alpha)
@@ -149,17 +151,20 @@ def _check(
         beyond=False,
         p_value=None,
         unit=definition.unit,
+        upper=definition.kind is Kind.QUANTILE or definition.direction is not Direction.INCREASE,
     )
     share = (_slow if definition.kind is Kind.QUANTILE else _events)(metric, totals, variant, threshold)
     if isinstance(share, Status):
         return result.model_copy(update={"status": share})
-    found = beyond(share.events, share.trials, share.limit, share.phi, alpha, share.upper)
+    found = beyond(share.events, share.trials, share.limit, share.phi, alpha, result.upper)
+    events, phi = share.most or (share.events, share.phi)
+    within = beyond(events, share.trials, share.limit, phi, alpha, result.upper).within
     counted = {"value": share.value, "method": f"{found.method}; {share.method}"}
     if share.doubt and not found.beyond:
         return result.model_copy(
             update=counted | {"status": Status(code=StatusCode.UNDEFINED, reason=share.doubt)},
         )
-    return result.model_copy(update=counted | {"beyond": found.beyond, "p_value": found.p_value})
+    return result.model_copy(update=counted | {"beyond": found.beyond, "within": within, "p_value": found.p_value})
 
 
 def _nothing(metric: ResolvedMetric, variant: str) -> Status:
@@ -181,7 +186,6 @@ def _events(metric: ResolvedMetric, totals: Totals, variant: str, limit: float) 
         events=events,
         trials=trials,
         limit=limit,
-        upper=metric.definition.direction is not Direction.INCREASE,
         value=events / trials,
         phi=phi,
         method=f"{events:,.0f} of {trials:,.0f}; {how}",
@@ -207,14 +211,12 @@ def _slow(metric: ResolvedMetric, totals: Totals, variant: str, limit: float) ->
         # No finite edge is beyond the limit: not one request is known to be slower.
         slow, phi, how = 0.0, 1.0, "no bucket edge is above the limit"
     else:
-        found = slow_share(edges, counts, high, cumulative=True)
-        cells = slow_share(edges, _cells(by_bucket, len(edges)), high, cumulative=True)
-        slow = float(found.slow)
-        phi, how = _dispersion(cells.slow, cells.total)
+        slow, phi, how = _slower(edges, by_bucket, high)
         how = f"{slow:,.0f} of {total:,.0f} slower than {_with(unit, high)}; {how}"
-    doubt = ""
+    most, doubt = None, ""
     if low != high:
-        slower = total if low is None else float(slow_share(edges, counts, low, cumulative=True).slow)
+        slower, noise, _ = (total, 1.0, "") if low is None else _slower(edges, by_bucket, low)
+        most = slower, noise
         if slower > (1 - q) * total:
             doubt = _doubt(limit, unit, (low, high), (slower / total, slow / total))
         else:
@@ -223,12 +225,19 @@ def _slow(metric: ResolvedMetric, totals: Totals, variant: str, limit: float) ->
         events=slow,
         trials=total,
         limit=1 - q,
-        upper=True,
         value=stats.bucket_quantile(edges, counts, q, cumulative=True).value,
         phi=phi,
         method=how,
+        most=most,
         doubt=doubt,
     )
+
+
+def _slower(edges: Floats, by_bucket: Floats, edge: float) -> tuple[float, float, str]:
+    """Events slower than an edge, their dispersion, and words for that."""
+    cells = slow_share(edges, _cells(by_bucket, len(edges)), edge, cumulative=True)
+    slow = slow_share(edges, by_bucket[-1].sum(axis=(0, 1)), edge, cumulative=True).slow
+    return float(slow), *_dispersion(cells.slow, cells.total)
 
 
 def _around(edges: Floats, limit: float) -> tuple[float | None, float | None]:

@@ -40,14 +40,20 @@ class TestBetweenEdges:
         for level, edge in (("pause", "0.5 s"), ("rollback", "1 s")):
             found = judged(of_treatment({250: 7_000, 2500: 10_000, INF: 10_000}), level)
             assert (found.status.code, found.beyond, found.p_value) == (StatusCode.UNDEFINED, False, None)
+            assert not found.within
             assert f"no bucket edge at {edge}" in found.status.reason
             assert "30.0 % are slower than 0.25 s, 0 % are slower than 2.5 s" in found.status.reason
             assert f"add a bucket at {edge} or move the limit to an edge" in found.status.reason
 
     def test_fine_where_the_edge_below_is_fine(self) -> None:
         found = judged(of_treatment({250: 9_950, 2500: 10_000, INF: 10_000}))
-        assert (found.status.code, found.beyond) == (StatusCode.OK, False)
+        assert (found.status.code, found.beyond, found.within) == (StatusCode.OK, False, True)
         assert "100 slower than 0.25 s" in found.method
+
+    def test_certainly_within_only_if_the_edge_below_is(self) -> None:
+        # 0.99 % may take longer: fine, and too near to 1 % to be certain. That none is slower than 2.5 s is no help.
+        found = judged(of_treatment({250: 9_901, 2500: 10_000, INF: 10_000}))
+        assert (found.status.code, found.beyond, found.within) == (StatusCode.OK, False, False)
 
     def test_open_from_the_first_request_over_what_is_allowed(self) -> None:
         assert judged(of_treatment({250: 9_900, 2500: 10_000, INF: 10_000})).status.code is StatusCode.OK
@@ -55,7 +61,7 @@ class TestBetweenEdges:
 
     def test_beyond_where_the_edge_above_is_beyond(self) -> None:
         found = judged(of_treatment({250: 5_000, 2500: 9_500, INF: 10_000}))
-        assert (found.status.code, found.beyond) == (StatusCode.OK, True)
+        assert (found.status.code, found.beyond, found.within) == (StatusCode.OK, True, False)
         assert found.p_value is not None
         assert found.p_value < 1e-6
 
@@ -70,14 +76,14 @@ class TestBetweenEdges:
         for slow, beyond in ((50, False), (5_000, True)):
             counts: dict[float, float] = {100: 5_000, 2300: 10_000 - slow, 5000: 10_000, INF: 10_000}
             result = check_limits(given_, metrics_of(given_), of_treatment(counts))[-1]
-            assert (result.status.code, result.beyond) == (StatusCode.OK, beyond)
+            assert (result.status.code, result.beyond, result.within) == (StatusCode.OK, beyond, not beyond)
             assert f"{2 * slow:,} of 20,000 slower than 2.3 s" in result.method
 
 
 class TestAboveTheLastEdge:
     def test_fine_where_nearly_all_is_below_it(self) -> None:
         found = judged(of_treatment({100: 9_000, 250: 9_990, INF: 10_000}))
-        assert (found.status.code, found.beyond, found.p_value) == (StatusCode.OK, False, 1.0)
+        assert (found.status.code, found.beyond, found.within, found.p_value) == (StatusCode.OK, False, True, 1.0)
 
     def test_open_where_too_much_is_above_it(self) -> None:
         found = judged(of_treatment({100: 9_000, 250: 9_800, INF: 10_000}))
@@ -140,6 +146,19 @@ class TestHoweverAssigned:
         assert "500 of 1,200 slower than 0.5 s" in found.method
 
 
+def test_the_error_rate_is_split_over_limits_stages_and_the_comparison() -> None:
+    num, den = (input_of(ERRORS, "error-rate", role) for role in (Role.NUMERATOR, Role.DENOMINATOR))
+    # 5 % in 4 parts (2 levels × 2 stages), half of it: 0.625 %.
+    found = []
+    for errors in range(10, 60):
+        rows = [Row(num, "treatment", errors), Row(den, "treatment", 1_000)]
+        found.append(check_limits(ERRORS, metrics_of(ERRORS), totals(rows))[2])
+    assert {result.beyond for result in found} == {True, False}
+    for result in found:
+        assert result.p_value is not None
+        assert result.beyond == (result.p_value <= 0.00625)
+
+
 class TestDispersion:
     def test_uneven_looks_count_for_less_and_users_are_said_to_be_unseen(self) -> None:
         num, den = (input_of(ERRORS, "error-rate", role) for role in (Role.NUMERATOR, Role.DENOMINATOR))
@@ -182,6 +201,9 @@ def test_never_a_pass_that_the_times_belie(times: list[float], edges: set[float]
             assert slower > 0.01
         elif found.status.code is StatusCode.OK and limit not in edges:
             assert slower <= 0.01 + 1e-12
+        if found.within:
+            assert not found.beyond
+            assert slower <= 0.01
         if limit in edges:
             assert found.status.code is StatusCode.OK
 
@@ -249,6 +271,7 @@ def test_whatever_the_labels_no_error_and_no_nan(rows: list[Row], known: bool) -
     for result in (*limits, *compared.metrics, *compared.trend):
         assert all(math.isfinite(number) for number in numbers(result.model_dump())), result
     for limit in limits:
+        assert not (limit.within and (limit.beyond or limit.status.code is not StatusCode.OK))
         assert limit.status.code is StatusCode.OK or (
             not limit.beyond and limit.p_value is None and limit.status.reason
         )
