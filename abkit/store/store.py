@@ -17,7 +17,7 @@ from abkit.errors import StoreUnusable, StoreVersion
 from abkit.evidence import Evaluation
 from abkit.queries.sql import migrations, sql
 from abkit.store.connection import connected
-from abkit.store.records import Known, Pull, Quality, Read, VerdictRow, Weight, Written
+from abkit.store.records import Known, KnownSeries, Pull, Quality, Read, VerdictRow, Weight, Written
 from abkit.store.writing import run, write_pull
 from abkit.window import Window
 
@@ -114,7 +114,7 @@ class Store:
             weights = run(connection, "store/weights", experiment=experiment)
         return Known(
             {row[0]: Read(*row) for row in reads},
-            tuple((int(number), str(source), str(labels)) for number, source, labels in series),
+            tuple(KnownSeries(*row) for row in series),
             tuple(Weight(*row) for row in weights),
         )
 

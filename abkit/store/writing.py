@@ -26,6 +26,10 @@ MINUTES_KEPT_MS: Final = 48 * _HOUR
 
 _FAR: Final = 1 << 60
 
+_SCRAPES_MISSED: Final = 5
+_MISSED_MS: Final = 5 * 60_000
+# A series that is missing in more scrapes than this, and for longer, has vanished.
+
 _INPUTS = pa.schema(
     [("metric", "string"), ("role", "string"), ("input", "string"), ("selector", "string"), ("by_instance", pa.bool_())]
 )
@@ -46,6 +50,7 @@ _SERIES = pa.schema(
 _WEIGHTS = pa.schema(
     [("from_ms", pa.int64()), ("to_ms", pa.int64()), ("variant", "string"), ("weight", pa.int32()), ("known", "string")]
 )
+_TWINS = pa.schema([("one", "string"), ("other", "string"), ("other_job", pa.bool_())])
 _PULLED = pa.schema(
     [
         ("input", "string"),
@@ -144,6 +149,8 @@ def _register(connection: duckdb.DuckDBPyConnection, pull: Pull) -> None:
     connection.register("new_weights", _table(pull.weights, _WEIGHTS, Weight))
     connection.register("new_cuts", pa.table({"at_ms": pa.array(pull.cuts, pa.int64())}))
     connection.register("new_samples", pull.samples)
+    twins = [pa.array([pair[index] for pair in pull.twins], kind.type) for index, kind in enumerate(_TWINS)]
+    connection.register("new_twins", pa.table(twins, schema=_TWINS))
     rows = [(r.input, r.read_from_ms, r.start_ms, r.end_ms, _from(r), r.end_ms) for r in pull.reads]
     columns = zip(*rows, strict=True) if rows else [()] * len(_PULLED)
     connection.register(
@@ -181,7 +188,11 @@ def _quality(connection: duckdb.DuckDBPyConnection, pull: Pull) -> Quality:
     names = [column[0] for column in connection.description or ()]
     seen = {variant for (variant,) in run(connection, "store/variants_seen", experiment=pull.experiment)}
     missing = tuple(variant for variant in pull.variants if variant not in seen)
-    return replace(pull.quality, missing_variants=missing, **dict(zip(names, row, strict=True)))
+    counted = dict(zip(names, row, strict=True))
+    tolerance = max(_SCRAPES_MISSED * (counted["scrape_interval_ms"] or 0), _MISSED_MS)
+    gone = run(connection, "store/vanished", experiment=pull.experiment, tolerance_ms=tolerance)
+    doubled = _number(run(connection, "store/doubled", experiment=pull.experiment)) if pull.twins else 0
+    return replace(pull.quality, missing_variants=missing, vanished=dict(gone), doubled_targets=doubled, **counted)
 
 
 def _reach(connection: duckdb.DuckDBPyConnection, name: str) -> tuple[int | None, int | None]:

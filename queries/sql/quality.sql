@@ -27,6 +27,7 @@ SELECT
     WHERE f.flags & 8 <> 0
       AND f.ts > (SELECT min(ts) FROM moments) + coalesce((SELECT 2 * median(spacing_ms) FROM spacings), 0)
   ) AS unseen_births,
+  (SELECT count(*) FROM flagged WHERE flags & 16 <> 0) AS relabelled,
   (
     SELECT count(*) FROM samples AS m JOIN own AS o ON o.series = m.series
     WHERE o.input <> 'process-start' AND NOT (m.value >= 0 AND m.value < 1e18)

@@ -206,10 +206,10 @@ class TestWhatIsRead:
         asked = self.asked(Store(tmp_path / "x.duckdb"), experiment(), 600)
         assert asked["c_total"] == self.window(600 - 86_400, 600)
 
-    def test_process_starts_of_the_jobs_that_were_seen(self, tmp_path: Path) -> None:
+    def test_process_starts_of_the_targets_that_were_seen(self, tmp_path: Path) -> None:
         source = MemorySource([ticking(0, 60), living(0, 60)])
         collect(experiment(analysis=FROM), source, Store(tmp_path / "x"), now_ms=START + 60_000)
-        assert source.asked[-1][0] == 'process_start_time_seconds{job=~"shop"}'
+        assert source.asked[-1][0] == 'process_start_time_seconds{job=~"shop",instance=~"a"}'
         assert len(source.asked) == 3
 
     def test_an_input_that_never_answers_does_not_hold_the_others_back(self, tmp_path: Path) -> None:
@@ -307,10 +307,12 @@ class TestChangesOfTheFile:
             analysis=FROM,
         )
         pull(store, series, 905, other)
-        changed = START + 905 * SECOND
+        before, changed = START + 600 * SECOND, START + 905 * SECOND
         expected = (
-            Weight(START, changed, "control", 5_000),
-            Weight(START, changed, "treatment", 5_000),
+            Weight(START, before, "control", 5_000),
+            Weight(START, before, "treatment", 5_000),
+            Weight(before, changed, "control", 9_000, "unknown"),
+            Weight(before, changed, "treatment", 1_000, "unknown"),
             Weight(changed, None, "control", 9_000),
             Weight(changed, None, "treatment", 1_000),
         )

@@ -34,7 +34,7 @@ CREATE TABLE increments (
   previous_ts BIGINT,                   -- when the increment began; NULL where that is not known
   ts BIGINT NOT NULL,
   increment DOUBLE NOT NULL,
-  flags INTEGER NOT NULL                -- 1 reset, 2 birth (counted from 0), 4 gap, 8 birth that was not seen (left out): increments.sql, mark_gaps.sql
+  flags INTEGER NOT NULL                -- 1 reset, 2 birth (counted from 0), 4 gap, 8 birth that was not seen (left out), 16 goes on under other labels: increments.sql, mark_gaps.sql
 );
 
 -- Sums over cells of time: minutes for the newest 48 hours, hours before; no cell straddles a weight epoch.
@@ -86,7 +86,7 @@ CREATE TABLE pulls (
   quality VARCHAR NOT NULL              -- JSON
 );
 
--- Append-only.
+-- All changes, and where nothing changes but numbers a row an hour and the newest: append_verdict.sql.
 CREATE TABLE verdicts (
   id BIGINT PRIMARY KEY,
   experiment VARCHAR NOT NULL,
@@ -100,7 +100,7 @@ CREATE TABLE verdicts (
   document VARCHAR NOT NULL             -- JSON, as printed
 );
 
--- Append-only: a verdict's numbers, a row a metric and variant.
+-- A verdict's numbers, a row a metric and variant.
 CREATE TABLE results (
   verdict BIGINT NOT NULL,
   metric VARCHAR NOT NULL,
