@@ -16,7 +16,7 @@ weight epoch only.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import cast
 
@@ -44,6 +44,7 @@ class Estimate:
         treatment: Plain value of the treatment, likewise.
         comparison: One entry a look.
         replicates: Number of units of replication.
+        randomised: False where requests that rules route are among those compared, and can't be told apart.
     """
 
     status: Status
@@ -51,6 +52,7 @@ class Estimate:
     treatment: float | None = None
     comparison: stats.Comparison | None = None
     replicates: int | None = None
+    randomised: bool = True
 
 
 def estimate(experiment: Experiment, metric: ResolvedMetric, totals: Totals, treatment: str) -> Estimate:
@@ -65,14 +67,19 @@ def estimate(experiment: Experiment, metric: ResolvedMetric, totals: Totals, tre
     arms = (experiment.control, treatment)
     if refusal := _refusal(experiment, metric, totals, arms):
         return Estimate(refusal, *_values(metric, totals, arms))
+    found = _compare(experiment, metric, totals, arms)
+    mixed = bool(experiment.assignment.rules) and _unlabelled(metric, totals) is not None
+    return replace(found, randomised=not mixed)
+
+
+def _compare(experiment: Experiment, metric: ResolvedMetric, totals: Totals, arms: tuple[str, str]) -> Estimate:
     if metric.definition.kind is Kind.QUANTILE:
         return _by_quantile(experiment, metric, totals, arms)
     if metric.definition.scope is Scope.USER:
         return _by_replicate(experiment, metric, totals, arms)
     names = [_instances(metric, totals, name) for name in arms]
-    if _replicated(metric, totals):
-        return _two_way(experiment, metric, totals, arms, names)
-    return _by_instance(experiment, metric, totals, arms, names)
+    by = _two_way if _replicated(experiment, metric, totals) else _by_instance
+    return by(experiment, metric, totals, arms, names)
 
 
 def _refusal(experiment: Experiment, metric: ResolvedMetric, totals: Totals, arms: tuple[str, str]) -> Status | None:
@@ -115,8 +122,11 @@ def _not_user_level(experiment: Experiment, metric: ResolvedMetric, totals: Tota
     return Status(code=StatusCode.NOT_USER_LEVEL, reason=reason) if reason else None
 
 
-def _replicated(metric: ResolvedMetric, totals: Totals) -> bool:
-    return all(totals.replicated(data.id) for data in metric.inputs.values())
+def _replicated(experiment: Experiment, metric: ResolvedMetric, totals: Totals) -> bool:
+    """Whether all of a metric's series carry replicates that the experiment knows."""
+    last = max(int(totals.replicate[totals.rows(data.id)].max(initial=-1)) for data in metric.inputs.values())
+    whole = all(totals.replicated(data.id) for data in metric.inputs.values())
+    return whole and last < experiment.assignment.replicates
 
 
 def _missing(metric: ResolvedMetric, totals: Totals, variant: str) -> Status | None:

@@ -65,7 +65,9 @@ def evaluate(experiment: Experiment, store: Store, at: datetime | None = None) -
     quality = store.quality(experiment.name)
     health = Health(
         srm=srm_of(experiment, metrics[EXPOSED_USERS], totals, _settled(experiment, store, epochs, window, quality)),
-        data_quality=quality_of(quality, experiment, _left_out(unknown, window)),
+        data_quality=quality_of(
+            quality, experiment, left_out=_left_out(unknown, window), attributed=store.attributed(experiment.name)
+        ),
     )
     ends = [min(window.start_ms + (look + 1) * step, window.end_ms) for look in range(looks)]
     compared = compare_all(experiment, _usages(experiment, metrics), totals, ends)
@@ -155,7 +157,9 @@ def _totals(
     if unknown:
         starts = pa.array([epoch.start_ms for epoch in unknown], pa.int64())
         table = table.filter(pc.invert(pc.is_in(table["epoch"], value_set=starts)))
-    return Totals.read(table, looks, (window.end_ms - window.start_ms) / 1000)
+    # Buckets are needed for results by look; counts of users do without.
+    edges = None if step is None else store.edges(experiment.name, window)
+    return Totals.read(table, looks, (window.end_ms - window.start_ms) / 1000, edges=edges)
 
 
 def _settled(

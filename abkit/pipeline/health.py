@@ -87,7 +87,11 @@ def srm_of(
 
 
 def quality_of(
-    quality: Quality | None, experiment: Experiment, left_out: Sequence[tuple[datetime, datetime]] = ()
+    quality: Quality | None,
+    experiment: Experiment,
+    *,
+    left_out: Sequence[tuple[datetime, datetime]] = (),
+    attributed: Mapping[str, frozenset[str]] | None = None,
 ) -> QualityModel:
     """What a reader should know about the data, from the latest pull.
 
@@ -95,6 +99,7 @@ def quality_of(
         quality: As the store keeps it; None before the first pull.
         experiment: The experiment file.
         left_out: Spans in which the split changed, nobody knows when.
+        attributed: Variant → versions that the latest pull counted for it.
     """
     findings = tuple(_findings(quality, experiment)) if quality is not None else ()
     findings += tuple(
@@ -105,6 +110,16 @@ def quality_of(
             "when: this time is left out. Name the moment under ramp: to have it counted.",
         )
         for start, end in left_out
+    )
+    findings += tuple(
+        Finding(
+            code="file-changed",
+            severity=Severity.INVALID,
+            message=f"The file says that {name} is version {experiment.variants[name].version}, but what was pulled "
+            f"for it is of {' and '.join(sorted(versions))}: pull again (abkit pull).",
+        )
+        for name, versions in (attributed or {}).items()
+        if name in experiment.variants and experiment.variants[name].version not in versions
     )
     severities = {finding.severity for finding in findings}
     if Severity.INVALID in severities:

@@ -83,13 +83,20 @@ def test_exit_codes_are_the_verdicts_only_when_asked(store: Path) -> None:
 
 
 def test_reading_a_verdict_appends_it_once(store: Path) -> None:
-    counts = []
-    for moment in ("03:00", "03:00", "04:00"):
-        abkit("verdict", EXAMPLE, "--db", store, "--at", f"2026-11-01T{moment}:00Z", cwd=store.parent)
+    def kept() -> int:
         with duckdb.connect(str(store), read_only=True) as connection:
-            counts.append((connection.execute("SELECT count(*) FROM verdicts").fetchone() or (0,))[0])
-    assert counts[1] == counts[0]
-    assert counts[2] == counts[0] + 1
+            return int((connection.execute("SELECT count(*) FROM verdicts").fetchone() or (0,))[0])
+
+    before = kept()
+    assert before >= 1, "the demo keeps its verdict"
+    for looked in ((), (), ("--at", "2026-11-01T03:00:00Z")):  # a look back is not the newest verdict
+        abkit("verdict", EXAMPLE, "--db", store, *looked, cwd=store.parent)
+    assert kept() == before
+    other = store.parent / "other.yaml"
+    other.write_text(EXAMPLE.read_text().replace("owner: growth", "owner: others"))
+    abkit("verdict", other, "--db", store, cwd=store.parent)
+    assert kept() == before + 1
+    abkit("verdict", EXAMPLE, "--db", store, cwd=store.parent)
 
 
 def test_pulling_again_changes_no_row(store: Path) -> None:

@@ -177,3 +177,13 @@ def test_variants_renamed_after_a_pull_end_in_a_verdict_and_not_in_a_fault(tmp_p
     collect(spec.loads(text), MemorySource(series), store, start_ms=START, now_ms=START + 60 * MINUTE)
     renamed = spec.loads(text.replace("treatment:", "bigger:").replace("control:", "old:"))
     assert evaluate(renamed, store).verdict is Verdict.NO_DATA
+
+
+def test_a_file_that_names_other_versions_than_those_pulled_is_invalid_until_the_next_pull(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.look(500, 60)
+    swapped = spec.loads((CANARY % (9_500, 500)).replace("v1", "v0").replace("v2", "v1").replace("v0", "v2"))
+    evaluation = evaluate(swapped, world.store)
+    assert (evaluation.verdict, evaluation.reasons[0].code) == (Verdict.INVALID, "file-changed")
+    collect(swapped, MemorySource(world.series), world.store, now_ms=START + 61 * MINUTE)
+    assert evaluate(swapped, world.store).verdict is not Verdict.INVALID
