@@ -16,7 +16,13 @@ from abkit.errors import StoreError, StoreLocked, StoreUnusable, StoreVersion
 __all__ = ["connected", "translated"]
 
 # Extensions beyond the bundled ones can't be downloaded everywhere, and a reader must not try.
-_CONFIG: Final = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+# A pull holds a bounded number of samples; what DuckDB does with them stays within this much memory, and beyond it
+# goes to the disk beside the store. (Its default is 80 % of the machine's memory.)
+_CONFIG: Final = {
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "memory_limit": "2GB",
+}
 _FIRST_PAUSE: Final = 0.01
 _LONGEST_PAUSE: Final = 0.2
 
@@ -91,8 +97,9 @@ def _check_kind(path: Path) -> None:
 
 def _is_lock(error: duckdb.Error) -> bool:
     text = str(error)
-    # The second is this process' own: a reader and a writer in two threads.
-    return "Could not set lock" in text or "with a different configuration" in text
+    # The others are this process' own: a reader and a writer in two threads, and one that is just closing the file.
+    own = ("with a different configuration", "is already attached by database")
+    return "Could not set lock" in text or any(words in text for words in own)
 
 
 def _locked(path: Path, error: duckdb.Error, wait: float) -> StoreLocked:

@@ -136,14 +136,17 @@ class Store:
         rows = self._rows("store/latest_pull", experiment=experiment)
         return str(rows[0][0]) if rows else None
 
-    def split_at(self, experiment: str, moment_ms: int) -> Mapping[str, int] | None:
-        """The split in force at a moment, variant → basis points; None where it is not known."""
-        rows = [
-            row
-            for row in self.weights(experiment)
-            if row.from_ms <= moment_ms and (row.to_ms is None or moment_ms < row.to_ms)
-        ]
-        return {row.variant: row.weight for row in rows} or None
+    def attributed(self, experiment: str) -> Mapping[str, frozenset[str]]:
+        """Variant → versions whose series the latest pull counted for it, of series that name no variant themselves."""
+        found: dict[str, set[str]] = {}
+        for variant, version in self._rows("store/attributed", experiment=experiment):
+            found.setdefault(variant, set()).add(version)
+        return {variant: frozenset(versions) for variant, versions in found.items()}
+
+    def pulled_until(self, experiment: str) -> int | None:
+        """Until when the latest pull asked, whether or not there was an answer; None before the first."""
+        rows = self._rows("store/latest_pull", experiment=experiment)
+        return int(rows[0][2]) if rows else None
 
     def append_verdict(self, evaluation: Evaluation) -> bool:
         """Keep a verdict and its numbers, unless the experiment's last verdict was the same to the byte.
