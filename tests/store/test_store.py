@@ -109,6 +109,14 @@ class TestLock:
         reader.join(timeout=20)
         assert found == [WINDOW]
 
+    def test_another_connection_of_this_process_has_it(self, store: Store) -> None:
+        with duckdb.connect() as other:
+            other.execute(f"ATTACH '{store.path}' AS other")
+            for question in questions(store):
+                with pytest.raises(StoreLocked, match="another connection of this process"):
+                    question()
+        assert store.span("x") == WINDOW
+
     def test_threads_of_one_process(self, store: Store) -> None:
         patient = Store(store.path, wait=20)
         errors: list[BaseException] = []
@@ -225,6 +233,16 @@ class TestVersion:
         with duckdb.connect(store.path, read_only=True) as connection:
             assert connection.execute("SELECT max(version) FROM schema_version").fetchall() == [(2,)]
             assert connection.execute("SELECT count(*) FROM later").fetchall() == [(0,)]
+
+    @pytest.mark.parametrize(("has", "gets"), [("9 GiB", "2.0 GiB"), ("700 MiB", "700.0 MiB")])
+    def test_memory_is_bounded_and_a_lower_bound_stays(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch, has: str, gets: str
+    ) -> None:
+        from abkit.store import connection
+
+        monkeypatch.setattr(connection, "_CONFIG", {"memory_limit": has})
+        with connection.connected(store.path, read_only=True, wait=0) as opened:
+            assert opened.execute("SELECT current_setting('memory_limit')").fetchall() == [(gets,)]
 
     def test_no_extension_is_ever_fetched(self, store: Store) -> None:
         from abkit.store.connection import connected
