@@ -86,7 +86,7 @@ CREATE TABLE pulls (
   quality VARCHAR NOT NULL              -- JSON
 );
 
--- All changes, and where nothing changes but numbers a row an hour and the newest: append_verdict.sql.
+-- Append-only.
 CREATE TABLE verdicts (
   id BIGINT PRIMARY KEY,
   experiment VARCHAR NOT NULL,
@@ -100,7 +100,7 @@ CREATE TABLE verdicts (
   document VARCHAR NOT NULL             -- JSON, as printed
 );
 
--- A verdict's numbers, a row a metric and variant.
+-- Append-only: a verdict's numbers, a row a metric and variant.
 CREATE TABLE results (
   verdict BIGINT NOT NULL,
   metric VARCHAR NOT NULL,
