@@ -143,6 +143,18 @@ def _findings(quality: Quality, experiment: Experiment) -> list[Finding]:
             "make the services and assignment.replicates agree."
         )
         add("bad-replicates", Severity.INVALID, message)
+    for name, series in quality.vanished.items():
+        message = (
+            f"{name}: all {series:,} series ended while their pods go on: what isn't counted any more looks like none."
+        )
+        add("vanished", Severity.WARNING, message)
+    if quality.doubled_targets:
+        message = (
+            f"{plural(quality.doubled_targets, 'target')} scraped more than once, by two jobs: counts are too high."
+        )
+        add("doubled-targets", Severity.WARNING, message)
+    if quality.relabelled:
+        add("relabelled", Severity.NOTE, f"{quality.relabelled:,} series go on under other labels: counted once.")
     for value, series in quality.unmatched_series.items():
         where = f"the version or variant {value!r}, which no variant of the experiment has" if value else "no version"
         add("unmatched-series", Severity.WARNING, f"{series:,} series with {where}: counted for nobody.")

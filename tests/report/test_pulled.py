@@ -46,6 +46,18 @@ def test_what_a_reader_should_know_comes_with_it_and_can_not_break_out() -> None
     assert "· 2 scrape gaps" in text
 
 
+def test_series_that_vanish_and_pods_that_are_scraped_twice_are_said() -> None:
+    text = printed(
+        report(quality=Quality(vanished={"treatment/ab_purchases_total": 32}, doubled_targets=2, relabelled=5))
+    )
+    for words in (
+        "treatment/ab_purchases_total: all 32 series ended",
+        "2 targets scraped more than once",
+        "5 series go on",
+    ):
+        assert words in text
+
+
 def test_the_document_has_times_in_rfc_3339_and_the_findings() -> None:
     document = pull_document(experiment(), report(quality=Quality(non_finite=5)))
     assert document["window"] == {"start": "2026-11-01T00:00:00Z", "end": "2026-11-01T01:00:00Z"}
