@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit lint types contract check lock recording calibrate benchmark wheel system clean
+.PHONY: help demo test test-unit lint types contract check lock recording calibrate wheel system clean
 
 help:  ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,7 +48,6 @@ calibrate: $(STAMP)  ## false-positive rates, coverage and the cost of looks, on
 
 benchmark: $(STAMP)  ## timings, printed and not asserted
 	$(BIN)/python -m tests.benchmarks.statistics
-	@test ! -f tests/benchmarks/verdict.py || $(BIN)/python -m tests.benchmarks.verdict
 
 recording: $(STAMP)  ## write data/recordings/ again: the same bytes
 	$(BIN)/python -m abkit.simulate.recording data

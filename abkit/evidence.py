@@ -164,6 +164,8 @@ class MetricResult(_Model):
     """What must hold for it, in one sentence."""
     sequential: Sequential | None
     status: Status = Status()
+    randomised: bool = True
+    """Whether only randomised requests were compared; False where rules mixed others in that can't be told apart."""
 
     @property
     def better(self) -> bool | None:
@@ -199,6 +201,10 @@ class LimitResult(_Model):
     """The metric's value now, in its unit."""
     beyond: bool
     """Beyond the limit with statistical certainty."""
+    within: bool = False
+    """On the right side of it with statistical certainty; neither where it isn't clear."""
+    upper: bool = True
+    """Whether more is worse."""
     p_value: float | None
     """Always-valid p of "within the limit"."""
     unit: str = ""

@@ -10,7 +10,7 @@ The rules of an A/B test, the first that holds wins:
 6. otherwise `keep-running`, or after the planned end `inconclusive`.
 
 "Better", "worse" and "harm" mean with confidence: by the confidence sequence where looks are always valid, by the
-fixed-horizon interval once the planned end is reached; corrected (Holm) over treatments and primary metrics.
+fixed-horizon interval at the planned end where they are fixed; corrected (Holm) over treatments and primary metrics.
 What can't be judged is never taken as passed.
 """
 
@@ -82,7 +82,8 @@ def decide_ab(
     winners = {name: side for name, side in sides.items() if side.wins}
     if winners:
         best = max(winners, key=lambda name: winners[name].gain)
-        return Decision(Verdict.SHIP, _ship_reasons(best, winners, sides))
+        unchecked = [Reason(code="split-unchecked", message=health.srm.reason)] if health.srm.status != "ok" else []
+        return Decision(Verdict.SHIP, (*_ship_reasons(best, winners, sides), *unchecked))
     if all(side.loses for side in sides.values()):
         return Decision(Verdict.DO_NOT_SHIP, tuple(reason for side in sides.values() for reason in side.against))
     open_reasons = tuple(reason for side in sides.values() for reason in (*side.against, *side.open))
@@ -131,7 +132,7 @@ class _Side:
             if good:
                 support.append(_for(result))
                 gain = max(gain, abs(result.lift or 0.0)) if primary else gain
-            elif result.certain(alpha) is False:
+            elif result.certain(alpha) is False and result.randomised:
                 against.append(_against(result))
             else:
                 undecided.append(_primary_open(result) if primary else _guardrail_open(result))
@@ -213,6 +214,12 @@ def _primary_open(result: MetricResult) -> Reason:
 
 
 def _guardrail_open(result: MetricResult) -> Reason:
+    if not result.randomised:
+        message = (
+            f"{_lift(result)}: can't be judged, since requests that rules route are among these and the series "
+            "don't say which (ab_assignment)."
+        )
+        return Reason(code="guardrail-open", message=message)
     if result.harm_bound is None or result.margin is None:
         why = str(result.status) if result.status.code is not StatusCode.OK else "no bound could be computed"
         return Reason(code="guardrail-open", message=f"{result.metric} of {result.variant} can't be judged: {why}.")

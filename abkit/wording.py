@@ -7,7 +7,7 @@ from math import floor, log10
 
 from abkit.spec import Kind
 
-__all__ = ["MISSING", "count", "effects", "interval", "lift", "lift_interval", "p_value", "percent", "values"]
+__all__ = ["MISSING", "count", "effects", "interval", "lift", "lift_interval", "p_value", "percent", "plural", "values"]
 
 MISSING = "—"
 """What stands for a number that does not exist."""
@@ -34,6 +34,15 @@ def count(number: int | None) -> str:
     '1,234,567'
     """
     return MISSING if number is None else f"{number:,}"
+
+
+def plural(number: int, one: str, many: str = "") -> str:
+    """A number with its noun.
+
+    >>> plural(1, "restart"), plural(1_200, "restart"), plural(3, "series", "series")
+    ('1 restart', '1,200 restarts', '3 series')
+    """
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def values(kind: Kind | None, unit: str, *numbers: float | None) -> tuple[str, ...]:

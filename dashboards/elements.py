@@ -53,12 +53,13 @@ def scorecard_html(page: ResultPage, rows: Sequence[MetricRow], *, relative: boo
     """The scorecard's numbers, by role."""
     first, second = ("always-valid", "fixed-horizon") if page.always_valid else ("fixed-horizon", "always-valid")
     change = "Lift" if relative else "Difference"
+    versions = {row.variant: row.version for row in page.split}
     head = "".join(
         f"<th{kind}>{text}</th>"
         for text, kind in (
             ("Metric", ""),
-            (f"Control<br>{esc(page.control)}", ' class="num"'),
-            (f"Treatment<br>{esc(rows[0].variant)}", ' class="num"'),
+            (f"{esc(page.control)}<br>{esc(versions[page.control])}", ' class="num"'),
+            (f"{esc(rows[0].variant)}<br>{esc(versions[rows[0].variant])}", ' class="num"'),
             (change, ' class="num"'),
             (f"{esc(page.confidence)} interval<br>{first}, {second}", ""),
             ("p", ' class="num"'),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -46,6 +47,11 @@ def test_table_has_each_method_split_and_seed(rates: dict[tuple[int, str], Rates
     shown = f"{rates[2, '95/5'].events:.1%}"
     assert [cell.strip() for cell in lines[3].split("|")][4] == shown
     assert "±" in lines[3]
+
+
+def test_the_readme_shows_this_very_table(rates: dict[tuple[int, str], Rates]) -> None:
+    readme = (Path(__file__).resolve().parent.parent / "README.md").read_text()
+    assert "\n".join(table(list(rates.values()))) in readme, "print it with make calibrate"
 
 
 SEED = 11

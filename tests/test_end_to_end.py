@@ -51,7 +51,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     folder = tmp_path_factory.mktemp("live")
     world = World(
         experiment="buy-now",
-        seed=21,
+        seed=30,
         start_ms=START,
         end_ms=START + 6 * HOUR,
         users=Users(count=6_000, views=20.0),

@@ -190,11 +190,15 @@ class TestResolving:
         with pytest.raises(QueryError, match=r"metric 'mine', numerator: unknown placeholder '\$nobody'"):
             resolve(experiment(metrics=[inline]))
 
-    def test_starts_match_their_jobs_and_no_other(self) -> None:
-        selector = parse_selector(starts(['a"b', "c.d|e"]).selector)
-        labels = {"__name__": "process_start_time_seconds"}
+    def test_starts_match_their_targets_and_no_other(self) -> None:
+        (found,) = starts([('a"b', "x:1"), ("c.d|e", "y.z:2")])
+        selector = parse_selector(found.selector)
+        labels = {"__name__": "process_start_time_seconds", "instance": "x:1"}
         assert all(selector.matches(labels | {"job": job}) for job in ('a"b', "c.d|e"))
         assert not any(selector.matches(labels | {"job": job}) for job in ("cxd|e", "c.d", "e", ""))
+        assert selector.matches(labels | {"job": 'a"b', "instance": "y.z:2"})
+        assert not any(selector.matches(labels | {"job": 'a"b', "instance": at}) for at in ("yxz:2", "x:11", ""))
+        assert starts([]) == ()
 
 
 def test_sql() -> None:

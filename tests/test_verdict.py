@@ -163,3 +163,10 @@ def test_one_bad_variant_of_two_does_not_end_the_experiment() -> None:
 )  # fmt: skip
 def test_exit_codes_are_the_contract(verdict: Verdict, code: int) -> None:
     assert verdict.exit_code == code
+
+
+def test_harm_among_requests_that_rules_mixed_in_is_open_and_not_held_against_the_treatment() -> None:
+    mixed = guardrail(harm_bound=0.3, lift=0.2, p=0.001).model_copy(update={"randomised": False})
+    decision = decide(result(lift=0.08, p=0.001), mixed)
+    assert decision.verdict is Verdict.KEEP_RUNNING
+    assert "rules route" in decision.reasons[0].message

@@ -6,13 +6,16 @@ The rules, the first that holds wins:
 2. data that can't be trusted → `invalid`;
 3. canary and control both certainly beyond the same limit → `pause`: an incident, not the canary's doing;
 4. the canary certainly beyond a rollback limit → `rollback`; beyond a pause limit → `pause`;
-5. a metric that a limit names has no data → `no-data`: missing is never a pass;
-6. the canary certainly worse than the control, beyond a margin where there is one → `pause` (or `rollback`:
+5. a limit that can't be judged → `no-data`: missing is never a pass; an estimate past a limit, not certainly → `pause`;
+6. a guardrail or primary metric that can't be judged → `pause`, without data `no-data`;
+7. the canary certainly worse than the control, beyond a margin where there is one → `pause` (or `rollback`:
    `canary.on-harm`);
-7. the stage has baked without harm, or every guardrail is shown to be within its margin → `continue`, and on the last
+8. the stage has baked without harm, or every guardrail is shown to be within its margin → `continue`, and on the last
    stage `promote`; until then `pause`.
 
-"Certainly" is always-valid: the job may look every minute. The error rate is split over limits and stages.
+A split that has only just been written into the file has seen nothing: `pause`. A stage bakes from the canary's first
+request on. "Certainly" is always-valid: the job may look every minute. Half of the error rate is the limits', half the
+comparison's, both split over the stages.
 """
 
 from __future__ import annotations
@@ -34,17 +37,23 @@ class StageData:
 
     Attributes:
         stage: Where the canary stands.
+        first_seen: Variant → first moment with traffic in this stage; absent where there was none.
         last_seen: Variant → newest moment with traffic in this stage; absent where there was none.
-        requests: Variant → requests in this stage, by the first limit's denominator.
+        requests: Variant → requests in this stage, by the metric that counts most of them.
+        pulled: Whether anything was pulled, in this stage or before.
         stale_after: A variant whose traffic is older than this has stopped.
         as_of: The newest moment that the results include.
+        present: Until when data was asked for.
     """
 
     stage: Stage
+    first_seen: dict[str, datetime]
     last_seen: dict[str, datetime]
     requests: dict[str, float]
+    pulled: bool
     stale_after: timedelta
     as_of: datetime
+    present: datetime
 
 
 def judge(
@@ -76,6 +85,9 @@ def judge(
     alone = [limit for limit in mine if limit.beyond and (limit.metric, limit.level) not in theirs]
     rollback = [_beyond(limit) for limit in alone if limit.level == "rollback"]
 
+    if data.stage.since is None and data.pulled:
+        message = f"The split of {percent(data.stage.share)} is new and has no data yet: pull first (abkit pull)."
+        return Verdict.PAUSE, (Reason(code="new-split", message=message),)
     if gone := _no_traffic(experiment, treatment, data):
         return (Verdict.ROLLBACK, (*rollback, *gone)) if rollback else (Verdict.NO_DATA, gone)
     if invalid:
@@ -94,8 +106,21 @@ def judge(
             Reason(code="limit-unjudged", message=f"{limit.metric} of {treatment} can't be judged: {limit.status}.")
             for limit in {limit.metric: limit for limit in unjudged}.values()
         )
-    alpha = 1 - experiment.analysis.confidence
-    if worse := [result for result in metrics if result.certain(alpha) is False and not result.within_margin]:
+    if unclear := [limit for limit in mine if not limit.within and _past(limit)]:
+        return Verdict.PAUSE, tuple(
+            Reason(code="limit-unclear", message=f"{_is(limit)}, past the {limit.level} limit, but it may be chance.")
+            for limit in {limit.metric: limit for limit in unclear}.values()
+        )
+    if data.stage.share < 1 and (open_guards := _unjudged(metrics)):
+        missing = any(guard.value is None or guard.baseline is None for guard in open_guards)
+        return Verdict.NO_DATA if missing else Verdict.PAUSE, tuple(
+            Reason(code="guardrail-unjudged", message=f"{guard.metric} of {treatment} can't be judged: {guard.status}.")
+            for guard in open_guards
+        )
+    # Half of α is the limits', the other half the comparison's, in equal parts for each stage.
+    alpha = (1 - experiment.analysis.confidence) / 2 / len(canary.steps)
+    decides = [result for result in metrics if result.role is not Usage.SECONDARY and result.randomised]
+    if worse := [result for result in decides if result.certain(alpha) is False and not result.within_margin]:
         verdict = Verdict.ROLLBACK if canary.on_harm is OnHarm.ROLLBACK else Verdict.PAUSE
         return verdict, tuple(
             Reason(
@@ -120,13 +145,16 @@ def _healthy(
         return Verdict.PAUSE, (Reason(code="too-few", message=message),)
     guardrails = [result for result in metrics if result.role is Usage.GUARDRAIL]
     within = [r for r in guardrails if r.within_margin]
-    age = timedelta(0) if stage.since is None else data.as_of - stage.since
+    begun = max(stage.since or data.as_of, data.first_seen.get(treatment, data.as_of))
+    age = data.as_of - begun
     if age < canary.bake and not (guardrails and len(within) == len(guardrails)):
         message = f"No harm so far in {place}, which has run {_length(age)} of its {_length(canary.bake)} bake time."
         return Verdict.PAUSE, (Reason(code="baking", message=message),)
     last = stage.share * 100 >= canary.steps[-1] - 1e-9
     done = "the last stage is healthy" if last else "this stage is healthy"
-    why = f"{treatment} ran {_length(age)} in {place} within all limits and no worse than the control: {done}."
+    compared = any(result.status.code is StatusCode.OK for result in metrics if result.role is not Usage.SECONDARY)
+    beside = " and not certainly worse than the control" if compared else "; it could not be compared with the control"
+    why = f"{treatment} ran {_length(age)} in {place} beyond no limit{beside}: {done}."
     reasons = [Reason(code="healthy", message=why)]
     reasons.extend(
         Reason(
@@ -136,6 +164,18 @@ def _healthy(
         for r in within
     )
     return (Verdict.PROMOTE if last else Verdict.CONTINUE), tuple(reasons)
+
+
+def _unjudged(metrics: Sequence[MetricResult]) -> list[MetricResult]:
+    """Guardrails and primary metrics that could not be compared; without any event in either version they could."""
+    named = [result for result in metrics if result.role in {Usage.PRIMARY, Usage.GUARDRAIL}]
+    return [
+        result
+        for result in named
+        if result.status.code not in {StatusCode.OK, StatusCode.UNDEFINED}
+        or result.value is None
+        or result.baseline is None
+    ]
 
 
 def _no_traffic(experiment: Experiment, treatment: str, data: StageData) -> tuple[Reason, ...]:
@@ -150,10 +190,21 @@ def _no_traffic(experiment: Experiment, treatment: str, data: StageData) -> tupl
                 f"There is no data from {name} (version {version}) in this stage: no data is no pass and no failure."
             )
             reasons.append(Reason(code="variant-missing", message=message))
-        elif data.as_of - seen > data.stale_after:
+        elif data.present - seen > data.stale_after:
             message = f"The traffic of {name} (version {version}) stopped at {seen:%Y-%m-%d %H:%M} UTC."
             reasons.append(Reason(code="traffic-stopped", message=message))
     return tuple(reasons)
+
+
+def _past(limit: LimitResult) -> bool:
+    """Whether the estimate is on the wrong side, certain or not."""
+    if limit.value is None:
+        return False
+    return limit.value > limit.limit if limit.upper else limit.value < limit.limit
+
+
+def _is(limit: LimitResult) -> str:
+    return f"{limit.metric} of {limit.variant} is {values(limit.kind, limit.unit, limit.value)[0]}"
 
 
 def _beyond(limit: LimitResult) -> Reason:

@@ -57,7 +57,8 @@ def main() -> None:
         code = 130
     except TyperException as error:  # a wrong command, option or argument
         context = getattr(error, "ctx", None)
-        _complain(f"{error.format_message()} ({'abkit' if context is None else context.command_path} --help says more)")
+        if message := error.format_message():  # a bare `abkit` has printed its help already
+            _complain(f"{message} ({'abkit' if context is None else context.command_path} --help says more)")
         code = error.exit_code
     except AbkitError as error:
         _show(error)
@@ -68,6 +69,9 @@ def main() -> None:
         # Whoever read our output has gone: what is left in the buffer must not raise again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 141
+    except OSError as error:
+        _complain(f"the output can't be written: {error.strerror}")
+        code = 3
     except Exception as error:
         if os.environ.get("ABKIT_DEBUG"):
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -59,7 +60,7 @@ def validate(
         except SpecError as error:
             problems.extend(error.problems)
         except InputError as error:
-            problems.append(Problem(str(path), None, "metrics", None, str(error)))
+            problems.append(Problem(str(path), _line(path, str(error)), "metrics", None, str(error)))
         else:
             valid.append((path, experiment))
     if as_json:
@@ -80,6 +81,16 @@ def validate(
             error_console().print(f"[bold red]error:[/] {escape(str(problem))}")
     if problems:
         raise typer.Exit(InputError.exit_code)
+
+
+def _line(path: Path, message: str) -> int | None:
+    """The line that first has what a message quotes."""
+    quoted = re.search(r"'([^']+)'|limits[.]([^.:]+)", message)
+    if quoted is None:
+        return None
+    word = re.compile(rf"(?<![\w-]){re.escape(quoted[1] or quoted[2])}(?![\w-])")
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return next((number for number, line in enumerate(lines, 1) if word.search(line)), None)
 
 
 def routes(

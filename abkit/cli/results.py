@@ -25,7 +25,7 @@ from abkit.cli.options import (
     write_json,
     write_stdout,
 )
-from abkit.errors import InputError, StoreUnusable
+from abkit.errors import InputError, StoreError
 from abkit.settings import Settings, load_settings
 from abkit.spec import load, parse_duration
 
@@ -124,8 +124,9 @@ def verdict(
     store = Store(settings.db, wait=settings.lock_wait)
     evaluation = evaluate(experiment, store, parse_time(at, "--at", now()))
     try:
-        store.append_verdict(evaluation)
-    except StoreUnusable as error:  # what can't be written to can still be read
+        if at is None:  # a look back is not the newest verdict
+            store.append_verdict(evaluation)
+    except StoreError as error:  # what can't be written to now could still be read
         structlog.get_logger("abkit").warning("verdict not kept", reason=str(error))
     if as_json:
         write_stdout(evaluation.to_json())

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import shutil
+import signal
 import subprocess
 import sys
 from contextlib import closing
@@ -70,7 +73,7 @@ def demo(
     for what, where in (("experiment", spec), ("store", database), ("routing", manifests)):
         console.print(f"[dim]{what:<11}[/]{escape(str(where))}", soft_wrap=True)
     if no_dashboard or not sys.stdout.isatty():
-        opens = f"abkit dashboard --db {shlex.quote(str(database))}"
+        opens = f"{_program()} dashboard --db {shlex.quote(str(database))}"
         console.print(f"[dim]{'dashboard':<11}[/]{opens}", soft_wrap=True)
         return
     _serve(database, "127.0.0.1", None)
@@ -93,6 +96,21 @@ def dashboard(
     _serve(settings.db, host, port)
 
 
+def _interrupt(*_: object) -> None:
+    """End as Ctrl-C does: the server must not outlive us."""
+    raise KeyboardInterrupt
+
+
+def _program() -> str:
+    """How to call this very program: `abkit` where the shell finds it, else its path."""
+    if shutil.which("abkit"):
+        return "abkit"
+    called = Path(sys.argv[0])
+    if called.name != "abkit":
+        return f"{shlex.quote(sys.executable)} -m abkit"
+    return shlex.quote(os.path.relpath(called))
+
+
 def _serve(database: Path, host: str, port: int | None) -> None:
     from abkit.report.serve import choose_port, command, url
 
@@ -101,6 +119,7 @@ def _serve(database: Path, host: str, port: int | None) -> None:
     console = output()
     console.print(f"[dim]{'dashboard':<11}[/][bold]{url(host, chosen)}[/]  (Ctrl-C ends it)", soft_wrap=True)
     # Streamlit prints an address of its own; ours is enough. Its errors go to stderr.
+    signal.signal(signal.SIGTERM, _interrupt)
     server = subprocess.Popen(argv, env=environment, stdout=subprocess.DEVNULL)  # noqa: S603 - our own interpreter
     try:
         code = server.wait()

@@ -3,15 +3,53 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
+import math
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 from xxhash import xxh64_intdigest
 
 from abkit.spec import Experiment
 from abkit.store import SeriesRow
 
-__all__ = ["canonical", "describe", "mismatches", "series_id"]
+__all__ = ["canonical", "describe", "mismatches", "normalised", "series_id", "twins"]
+
+
+_NONE: Final = "none"
+"""What services and meshes write where a request has no variant or no unit."""
+
+_OF_THE_SCRAPE: Final = frozenset(
+    {
+        "job",
+        "instance",
+        "pod",
+        "container",
+        "endpoint",
+        "service",
+        "namespace",
+        "node",
+        "prometheus",
+        "prometheus_replica",
+    }
+)
+"""Labels that say how a process was scraped, not what it counted."""
+
+
+def normalised(labels: Mapping[str, str]) -> Mapping[str, str]:
+    """Labels with a bucket's bound in one way of writing.
+
+    Prometheus 3 stores `le="1.0"` where 2.x stored `le="1"`: the same counter, which goes on.
+
+    >>> normalised({"le": "1"}) == normalised({"le": "1.0"})
+    True
+    >>> normalised({"le": "+Inf"})["le"]
+    '+Inf'
+    """
+    bound = _bound(labels.get("le"))
+    if bound is None or math.isnan(bound):
+        return labels
+    return {**labels, "le": repr(bound) if math.isfinite(bound) else "+Inf" if bound > 0 else "-Inf"}
 
 
 def canonical(labels: Mapping[str, str]) -> str:
@@ -73,11 +111,40 @@ def mismatches(rows: Iterable[SeriesRow], experiment: Experiment) -> tuple[Mappi
     replicates: Counter[str] = Counter()
     for row in rows:
         labels = json.loads(row.labels)
-        if not row.variant:
+        if not row.variant and labels.get("ab_variant") != _NONE:
             unmatched[labels.get("ab_variant", row.version)] += 1
-        if "ab_replicate" in labels and _replicate(labels, experiment) < 0:
+        if labels.get("ab_replicate", _NONE) != _NONE and _replicate(labels, experiment) < 0:
             replicates[labels["ab_replicate"]] += 1
     return dict(sorted(unmatched.items())), dict(sorted(replicates.items()))
+
+
+def twins(rows: Iterable[SeriesRow], spans: Mapping[int, tuple[int, int]]) -> tuple[tuple[str, str, bool], ...]:
+    """Pairs of targets that were scraped at the same time, show the same series, and may be one process.
+
+    Args:
+        rows: Series of the experiment's metrics.
+        spans: Series → its first and its last sample, ms.
+
+    Returns:
+        Two targets and whether their jobs differ, each pair once, sorted. (Several processes in one pod, each with a
+        port of its own, look like this too: only when they started tells.)
+    """
+    same: dict[tuple[str, str, str], list[tuple[int, int, str, str]]] = defaultdict(list)
+    for row in rows:
+        if row.target and row.series in spans:
+            labels = json.loads(row.labels)
+            rest = canonical({name: value for name, value in labels.items() if name not in _OF_THE_SCRAPE})
+            same[row.input, row.instance, rest].append((*spans[row.series], row.target, labels.get("job", "")))
+    found: set[tuple[str, str, bool]] = set()
+    for group in same.values():
+        _, until, target, job = min(group)
+        for first, last, other, other_job in sorted(group)[1:]:
+            # One after the other is a process that was scheduled anew, or a job that was renamed.
+            if first < until and other != target:
+                found.add((min(target, other), max(target, other), job != other_job))
+            if last > until:
+                until, target, job = last, other, other_job
+    return tuple(sorted(found))
 
 
 def _replicate(labels: Mapping[str, str], experiment: Experiment) -> int:

@@ -3,32 +3,35 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
-import numpy as np
 import pyarrow as pa
 
 from abkit.errors import InputError
-from abkit.pipeline.attribution import canonical, describe, mismatches, series_id
+from abkit.pipeline.attribution import describe, mismatches, twins
+from abkit.pipeline.reading import LOOK_BACK_MS, Reader, TooMuch
 from abkit.pipeline.splits import milliseconds, splits
-from abkit.queries import Input, ResolvedMetric, resolve, starts
+from abkit.queries import Input, ResolvedMetric, resolve
 from abkit.sources.base import Source
 from abkit.spec import Experiment, Scope
-from abkit.store import InputRow, Pull, Quality, Read, SeriesRow, Store
+from abkit.store import InputRow, Known, Pull, Quality, Read, Store, Written
 from abkit.window import Window
 
 __all__ = ["LOOK_BACK_MS", "OVERLAP_MS", "Progress", "PullReport", "collect"]
-
-LOOK_BACK_MS: Final = 5 * 60_000
-"""How long before a window samples are read: the baselines of its first increments, and who was scraped before."""
 
 OVERLAP_MS: Final = 5 * 60_000
 """How much of what was read is read again by the next pull: late samples."""
 
 _DAY_MS: Final = 24 * 3_600_000
+
+_MOST_SAMPLES: Final = 5_000_000
+"""More samples are read and written in slices of time: what is held stays under about 1 GB."""
+
+_SHORTEST_MS: Final = 15 * 60_000
+"""A slice is no shorter, however many samples it holds."""
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being read, how many inputs are done, and how many there are."""
@@ -40,7 +43,7 @@ class PullReport:
 
     Attributes:
         experiment: The experiment's name.
-        window: What was asked for; empty where there was nothing to ask for yet.
+        window: What was read; empty where there was nothing to ask for yet.
         source: Where from.
         way: How it was read.
         samples: Samples read, the look-back included.
@@ -58,34 +61,6 @@ class PullReport:
     series: int
     quality: Quality
 
-    @property
-    def findings(self) -> tuple[str, ...]:
-        """What a person should know before trusting the numbers: a sentence each."""
-        return tuple(_findings(self))
-
-    def summary(self) -> str:
-        """One line: what was read, from where, and what of it is new."""
-        if self.window.length_ms <= 0:
-            return f"{self.experiment}: nothing to read yet from {self.source}"
-        return (
-            f"{self.experiment}: {self.samples:,} samples of {self.series:,} series from {self.source} "
-            f"({_shown(self.window.start_ms)} to {_shown(self.window.end_ms)}), {self.new_samples:,} of them new"
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """As plain values for JSON; times RFC 3339."""
-        return {
-            "experiment": self.experiment,
-            "window": {"start": _shown(self.window.start_ms), "end": _shown(self.window.end_ms)},
-            "source": self.source,
-            "way": self.way,
-            "samples": self.samples,
-            "new_samples": self.new_samples,
-            "series": self.series,
-            "quality": json.loads(self.quality.to_json()),
-            "findings": list(self.findings),
-        }
-
 
 def collect(
     experiment: Experiment,
@@ -99,10 +74,14 @@ def collect(
 ) -> PullReport:
     """Read what an experiment needs and is not yet in the store.
 
-    Everything is fetched and decoded before the store is opened; then one transaction writes it, or nothing. Each input
-    is read from its own watermark, less an overlap for late samples; an input without one from `start_ms`, the
-    analysis' start, what the source holds, or a day ago. What lies between an explicit window and what was read before
-    is read too: the store has no holes. An input that answers nothing keeps its watermark.
+    What is fetched and decoded is written in one transaction, or nothing of it. Each input is read from its own
+    watermark, less an overlap for late samples; an input without one from `start_ms`, the analysis' start, what the
+    source holds, or a day ago. What lies between an explicit window and what was read before is read too: the store has
+    no holes. An input that answers nothing keeps its watermark. Where there is nothing to read any more, what the
+    experiment file decides (its split, its metrics, where the analysis ends) is still brought up to date.
+
+    Very many samples are read and written in several slices of time, one after the other: the rows are the same, and
+    where a later slice fails, the ones before it are kept.
 
     Args:
         experiment: The experiment.
@@ -111,134 +90,224 @@ def collect(
         start_ms: Read from here on, whatever was read before.
         end_ms: Read until here; the analysis' end, the source's or now where left out.
         now_ms: The present.
-        progress: Told as inputs are read.
+        progress: Told as inputs are read; slice by slice.
 
     Raises:
         InputError: The window is empty, or lies outside what the source holds.
-        SourceError: The source fails; the store is as it was.
-        StoreError: The store fails; it is as it was.
+        SourceError: The source fails; the store is as the last slice left it.
+        StoreError: The store fails; it is as the last slice left it.
     """
-    metrics = resolve(experiment)
-    needed = _needed(metrics)
-    coverage = store.coverage(experiment.name)
+    pulling = _Pulling(experiment, source, store, start_ms, now_ms, progress)
     end = _end(experiment, source, now_ms, end_ms)
-    windows = {
-        found.id: _window(experiment, source, coverage.get(found.id), coverage, start_ms, end, now_ms)
-        for found in needed
-    }
-    window = Window(min(each.start_ms for each in windows.values()), max(each.end_ms for each in windows.values()))
+    known = store.known(experiment.name)
+    windows = pulling.windows(known, end)
+    window = _hull([*windows.values()])
     if window.length_ms <= 0:
-        _check_empty(start_ms, end_ms, source, window)
-        return PullReport(experiment.name, window, source.name, source.way, 0, 0, 0, Quality())
-
-    reader = _Reader(experiment, source)
-    for done, found in enumerate(needed):
-        if progress is not None:
-            progress(found.selector, done, len(needed))
-        reader.read(found, windows[found.id])
-    if jobs := reader.jobs:
-        reader.read(starts(jobs), window)
-    if progress is not None:
-        progress("", len(needed), len(needed))
-
-    known = [
-        describe(series, source_input, json.loads(labels), experiment)
-        for series, source_input, labels in store.series(experiment.name)
-    ]
-    rows = {row.series: row for row in (*known, *reader.series.values())}
-    used = {found.id for found in needed}
-    unmatched, replicates = mismatches((row for row in rows.values() if row.input in used), experiment)
-    filled = {row.input for row in rows.values()}
-    analysis = experiment.analysis
-    weights = splits(experiment, store.weights(experiment.name), window)
-    edges = [milliseconds(moment) for moment in (analysis.start, analysis.end) if moment is not None]
-    written = store.write(
-        Pull(
-            experiment=experiment.name,
-            window=window,
-            source=source.name,
-            way=source.way,
-            inputs=_input_rows(metrics),
-            reads=tuple(reader.reads),
-            series=tuple(rows.values()),
-            samples=reader.table(),
-            weights=weights,
-            cuts=tuple(sorted({*edges, *(weight.from_ms for weight in weights)})),
-            variants=tuple(experiment.variants),
-            quality=Quality(
-                unmatched_series=unmatched,
-                bad_replicates=replicates,
-                empty_inputs=tuple(
-                    f"{metric.name}/{role}"
-                    for metric in metrics
-                    for role, found in metric.inputs.items()
-                    if found.id not in filled
-                ),
-                warnings=tuple(source.warnings),
-            ),
-        )
-    )
-    return PullReport(
-        experiment.name,
-        window,
-        source.name,
-        source.way,
-        written.samples,
-        written.new_samples,
-        written.series,
-        written.quality,
-    )
+        asked = start_ms is not None or end_ms is not None
+        if asked or not _finished(experiment, source, known):
+            _check_empty(start_ms, end_ms, source, window)
+            return PullReport(experiment.name, window, source.name, source.way, 0, 0, 0, Quality())
+    return pulling.run(known, window, end)
 
 
-class _Reader:
-    """Fetches inputs and keeps their samples as Arrow columns."""
+class _Pulling:
+    """One call of `collect`."""
 
-    def __init__(self, experiment: Experiment, source: Source) -> None:
+    def __init__(
+        self,
+        experiment: Experiment,
+        source: Source,
+        store: Store,
+        start_ms: int | None,
+        now_ms: int,
+        progress: Progress | None,
+    ) -> None:
         self._experiment = experiment
         self._source = source
-        self._batches: list[pa.RecordBatch] = []
-        self.series: dict[int, SeriesRow] = {}
-        self.reads: list[Read] = []
-        self._jobs: set[str] = set()
+        self._store = store
+        self._start_ms = start_ms
+        self._now_ms = now_ms
+        self._progress = progress
+        self._metrics = resolve(experiment)
+        self._needed = _needed(self._metrics)
 
-    @property
-    def jobs(self) -> list[str]:
-        """Values of `job` that were seen."""
-        return sorted(self._jobs)
-
-    def read(self, wanted: Input, window: Window) -> None:
-        """Fetch an input's samples of a window and of the look-back before it."""
-        from_ms = window.start_ms - LOOK_BACK_MS
-        first: int | None = None
-        for batch in self._source.fetch(wanted.selector, Window(from_ms, window.end_ms)):
-            if len(batch.timestamps) == 0:
-                continue
-            ids = np.array([self._id(wanted.id, labels) for labels in batch.labels], dtype=np.int64)
-            self._batches.append(
-                pa.RecordBatch.from_arrays(
-                    [pa.array(ids[batch.series]), pa.array(batch.timestamps), pa.array(batch.values)],
-                    schema=_SAMPLES,
-                )
+    def windows(self, known: Known, end_ms: int, resume_ms: int | None = None) -> Mapping[str, Window]:
+        """What to read of each input, by its id; empty or reversed where there is nothing to read."""
+        start = self._start_ms
+        again = start if resume_ms is None or start is None else max(start, resume_ms)
+        return {
+            found.id: _window(
+                self._experiment,
+                self._source,
+                known.reads.get(found.id),
+                known.reads,
+                again if found.id in known.reads else start,
+                end_ms,
+                self._now_ms,
             )
-            earliest = int(batch.timestamps.min())
-            first = earliest if first is None else min(first, earliest)
-        if first is not None:
-            self.reads.append(Read(wanted.id, from_ms, window.start_ms, window.end_ms, first))
+            for found in self._needed
+        }
 
-    def table(self) -> pa.Table:
-        """All samples: `series`, `ts`, `value`."""
-        return pa.Table.from_batches(self._batches, schema=_SAMPLES)
+    def run(self, known: Known, window: Window, end_ms: int) -> PullReport:
+        """Read and write until the end, in as many slices as it takes."""
+        experiment, source = self._experiment, self._source
+        report = PullReport(experiment.name, window, source.name, source.way, 0, 0, 0, Quality())
+        series: set[int] = set()
+        done, until, resume = window.start_ms, end_ms, None
+        spans: list[Window] = []
+        while True:
+            most = _MOST_SAMPLES if until - done > _SHORTEST_MS else None
+            try:
+                windows = self.windows(known, until, resume)
+                reader = self._read(known, windows, most)
+            except TooMuch:
+                until = done + max(_SHORTEST_MS, (until - done) // 4)
+                continue
+            slice_, written = self._write(known, reader, windows, end_ms)
+            spans.append(slice_)
+            series |= reader.series.keys()
+            report = replace(
+                report,
+                window=_hull(spans),
+                samples=report.samples + written.samples,
+                new_samples=report.new_samples + written.new_samples,
+                series=len(series),
+                quality=written.quality,
+            )
+            if until >= end_ms:
+                return report
+            longer = int((until - done) * min(4.0, 0.7 * _MOST_SAMPLES / max(written.samples, 1)))
+            done, resume = until, until - OVERLAP_MS
+            until = min(end_ms, done + max(_SHORTEST_MS, longer))
+            known = self._store.known(experiment.name)
 
-    def _id(self, source_input: str, labels: Mapping[str, str]) -> int:
-        series = series_id(self._experiment.name, source_input, canonical(labels))
-        if series not in self.series:
-            self.series[series] = describe(series, source_input, labels, self._experiment)
-            if labels.get("job"):
-                self._jobs.add(labels["job"])
-        return series
+    def _read(self, known: Known, windows: Mapping[str, Window], most: int | None) -> Reader:
+        reader = Reader(self._experiment, self._source, most)
+        for done, found in enumerate(self._needed):
+            self._tell(found.selector, done)
+            if windows[found.id].length_ms > 0:
+                reader.read(found, windows[found.id])
+        if reader.reads:
+            window = _hull(reader.reads)
+            whole = _hull([*reader.reads, *known.reads.values()])
+            reader.read_starts(*_targets(known, window.start_ms - _DAY_MS), window, whole)
+        self._tell("", len(self._needed))
+        return reader
+
+    def _tell(self, what: str, done: int) -> None:
+        if self._progress is not None:
+            self._progress(what, done, len(self._needed))
+
+    def _write(
+        self, known: Known, reader: Reader, windows: Mapping[str, Window], end_ms: int
+    ) -> tuple[Window, Written]:
+        experiment, source = self._experiment, self._source
+        last = max((read.end_ms for read in known.reads.values()), default=None)
+        asked = [window for window in windows.values() if window.length_ms > 0]
+        if reader.reads:
+            # An input that has never answered is asked for from the start, pull after pull: what answered counts.
+            window = _hull(reader.reads)
+        elif asked:
+            window = _hull(asked)
+        else:
+            reached = end_ms if last is None else max(end_ms, last)
+            window = Window(reached, reached)
+        table = reader.table()
+        # Described anew, by the file of today: a version may have changed sides.
+        older = [describe(row.series, row.input, json.loads(row.labels), experiment) for row in known.series]
+        rows = {row.series: row for row in (*older, *reader.series.values())}
+        filled = {row.input for row in rows.values()}
+        used = {found.id for found in self._needed}
+        spans = _spans(known, table)
+        counted = [row for row in rows.values() if row.input in used]
+        analysed = _analysed(experiment, [*known.reads.values(), *reader.reads])
+        unmatched, replicates = mismatches(
+            (row for row in counted if row.series in spans and _overlap(spans[row.series], analysed)), experiment
+        )
+        analysis = experiment.analysis
+        weights = splits(experiment, known.weights, Window(window.start_ms, max(window.end_ms, end_ms)), last)
+        edges = [milliseconds(moment) for moment in (analysis.start, analysis.end) if moment is not None]
+        written = self._store.write(
+            Pull(
+                experiment=experiment.name,
+                window=window,
+                source=source.name,
+                way=source.way,
+                inputs=_input_rows(self._metrics),
+                reads=tuple(reader.reads),
+                series=tuple(rows.values()),
+                samples=table,
+                weights=weights,
+                cuts=tuple(sorted({*edges, *(weight.from_ms for weight in weights)})),
+                variants=tuple(experiment.variants),
+                quality=Quality(
+                    unmatched_series=unmatched,
+                    bad_replicates=replicates,
+                    empty_inputs=tuple(
+                        f"{metric.name}/{role}"
+                        for metric in self._metrics
+                        for role, found in metric.inputs.items()
+                        if found.id not in filled
+                    ),
+                    warnings=tuple(source.warnings),
+                ),
+                twins=twins((row for row in counted if row.variant), spans),
+            )
+        )
+        return window, written
 
 
-_SAMPLES: Final = pa.schema([("series", pa.int64()), ("ts", pa.int64()), ("value", pa.float64())])
+def _hull(spans: Sequence[Read | Window]) -> Window:
+    return Window(min(span.start_ms for span in spans), max(span.end_ms for span in spans))
+
+
+def _targets(known: Known, since_ms: int) -> tuple[set[tuple[str, str]], set[tuple[str, str]]]:
+    """Job and instance of the store's targets: those that were scraped since then, and all."""
+    alive, stored = set(), set()
+    for row in known.series:
+        labels = json.loads(row.labels)
+        target = labels.get("job", ""), labels.get("instance", "")
+        if any(target):
+            stored.add(target)
+            if row.last_ms is not None and row.last_ms >= since_ms:
+                alive.add(target)
+    return alive, stored
+
+
+def _spans(known: Known, table: pa.Table) -> Mapping[int, tuple[int, int]]:
+    """Series → its first and its last sample, those in the store included."""
+    found = {
+        row.series: (row.first_ms, row.last_ms)
+        for row in known.series
+        if row.first_ms is not None and row.last_ms is not None
+    }
+    ends = table.group_by("series").aggregate([("ts", "min"), ("ts", "max")])
+    for series, first, last in zip(*(ends[name].to_pylist() for name in ("series", "ts_min", "ts_max")), strict=True):
+        before = found.get(series, (first, last))
+        found[series] = min(first, before[0]), max(last, before[1])
+    return found
+
+
+def _analysed(experiment: Experiment, reads: Sequence[Read]) -> Window:
+    """What is analysed of what was read; empty where nothing was."""
+    analysis = experiment.analysis
+    read = _hull(reads) if reads else Window(0, 0)
+    return Window(
+        read.start_ms if analysis.start is None else max(read.start_ms, milliseconds(analysis.start)),
+        read.end_ms if analysis.end is None else min(read.end_ms, milliseconds(analysis.end)),
+    )
+
+
+def _overlap(span: tuple[int, int], window: Window) -> bool:
+    return span[0] < window.end_ms and span[1] >= window.start_ms
+
+
+def _finished(experiment: Experiment, source: Source, known: Known) -> bool:
+    """Whether there is nothing more to read because all of it was."""
+    if not known.reads:
+        return False
+    end = experiment.analysis.end
+    return source.span() is None or (end is not None and milliseconds(end) <= _hull([*known.reads.values()]).end_ms)
 
 
 def _needed(metrics: Iterable[ResolvedMetric]) -> list[Input]:
@@ -303,32 +372,3 @@ def _check_empty(start_ms: int | None, end_ms: int | None, source: Source, windo
 
 def _shown(moment_ms: int) -> str:
     return f"{datetime.fromtimestamp(moment_ms / 1000, UTC):%Y-%m-%dT%H:%M:%SZ}"
-
-
-def _findings(report: PullReport) -> Iterator[str]:
-    quality = report.quality
-    if report.window.length_ms > 0 and report.samples == 0:
-        yield f"{report.source} has no samples of this experiment in the window: check the metrics' names and labels"
-        return
-    if quality.missing_variants:
-        yield f"no events of variant {', '.join(quality.missing_variants)}: check that it runs and is scraped"
-    if quality.empty_inputs:
-        yield f"no series for {', '.join(quality.empty_inputs)}"
-    if quality.unmatched_series:
-        shown = ", ".join(f"'{label}' ({count})" for label, count in quality.unmatched_series.items())
-        yield f"series of no variant are left out, by label value: {shown}"
-    if quality.bad_replicates:
-        shown = ", ".join(f"'{label}' ({count})" for label, count in quality.bad_replicates.items())
-        yield f"series whose ab_replicate is none of the experiment's: {shown}: make assignment.replicates agree"
-    if quality.gaps:
-        yield f"{quality.gaps} gaps in the scrapes: their increments lie at the gap's end"
-    if quality.unseen_births:
-        yield f"{quality.unseen_births} series whose beginning nobody saw: their first values are left out"
-    if quality.non_finite:
-        yield f"{quality.non_finite} samples are NaN, infinite or negative: left out"
-    if quality.targets_without_start:
-        yield (
-            f"{quality.targets_without_start} of {quality.targets} targets have no process_start_time_seconds: "
-            "a restart shows only where a counter falls"
-        )
-    yield from quality.warnings

@@ -13,7 +13,7 @@ from abkit.evidence import Interval, MetricResult, Sequential, Status, StatusCod
 from abkit.pipeline.estimate import Estimate, estimate
 from abkit.pipeline.totals import Totals
 from abkit.queries import ResolvedMetric
-from abkit.spec import Direction, Experiment, Looks
+from abkit.spec import Direction, Experiment, Strategy
 from abkit.stats.special import student_quantile
 
 __all__ = ["DEFAULT_MARGIN", "Compared", "compare_all"]
@@ -59,7 +59,7 @@ def compare_all(
             margin = margins.get(metric.name) if usage is Usage.GUARDRAIL else None
             results.append(_result(experiment, metric, usage, margin, treatment, found))
             trend.extend(_trend(experiment, metric, treatment, found, look_ends))
-    return Compared(_adjusted(results), tuple(trend))
+    return Compared(_adjusted(experiment, results), tuple(trend))
 
 
 def _result(
@@ -111,12 +111,12 @@ def _result(
         "n_replicates": found.replicates,
         "assumption": last.assumption,
         "status": _status(last),
+        "randomised": found.randomised,
     }
     if last.p_value is not None:
         sequential, bound = _sequential(experiment, definition.direction, last)
         numbers |= {"sequential": sequential.model_dump(), "harm_bound": bound if margin is not None else None}
-        always = experiment.analysis.looks is Looks.ALWAYS_VALID
-        numbers["p_adjusted"] = sequential.p_value if always else numbers["p_value"]
+        numbers["p_adjusted"] = sequential.p_value if experiment.always_valid else numbers["p_value"]
     return MetricResult.model_validate(numbers)
 
 
@@ -165,7 +165,7 @@ def _harm_bound(
 
     def upper(growth: float) -> float:
         """Upper end for an estimate on the log scale whose growth is the harm."""
-        if analysis.looks is Looks.ALWAYS_VALID:
+        if experiment.always_valid:
             sequence = stats.sequential.confidence_sequence(
                 growth,
                 look.lift_se,
@@ -218,14 +218,20 @@ def _trend(
         )
 
 
-def _adjusted(results: list[MetricResult]) -> tuple[MetricResult, ...]:
-    """Correct `p_adjusted`, so far the p value that decides, for the number of tests of its role."""
+def _adjusted(experiment: Experiment, results: list[MetricResult]) -> tuple[MetricResult, ...]:
+    """Correct `p_adjusted`, so far the p value that decides, for the number of tests that decide together.
+
+    Holm for what decides: an A/B test's primary metrics and its guardrails apart, a canary's metrics all together.
+    Benjamini-Hochberg for secondary metrics, which decide nothing.
+    """
+    deciding = [{Usage.PRIMARY}, {Usage.GUARDRAIL}, {Usage.LIMIT}]
+    if experiment.strategy is not Strategy.AB:
+        deciding = [set.union(*deciding)]
     adjusted = list(results)
-    for usage in Usage:
-        places = [i for i, r in enumerate(results) if r.role is usage and r.p_adjusted is not None]
+    for family, method in (*((usages, "holm") for usages in deciding), ({Usage.SECONDARY}, "benjamini-hochberg")):
+        places = [i for i, r in enumerate(results) if r.role in family and r.p_adjusted is not None]
         if places:
-            method = "benjamini-hochberg" if usage is Usage.SECONDARY else "holm"
-            corrected = stats.adjust([results[i].p_adjusted or 0.0 for i in places], method)
+            corrected = stats.adjust([results[i].p_adjusted for i in places], method)
             for i, p in zip(places, corrected, strict=True):
                 adjusted[i] = results[i].model_copy(update={"p_adjusted": float(p)})
     return tuple(adjusted)

@@ -16,15 +16,16 @@ weight epoch only.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from abkit import stats
 from abkit.evidence import Status, StatusCode
-from abkit.pipeline.totals import RANDOMISED, Totals
+from abkit.pipeline.totals import RANDOMISED, Totals, histogram_defect
 from abkit.queries import ResolvedMetric
 from abkit.spec import Experiment, Kind, Role, Scope
 
@@ -43,6 +44,7 @@ class Estimate:
         treatment: Plain value of the treatment, likewise.
         comparison: One entry a look.
         replicates: Number of units of replication.
+        randomised: False where requests that rules route are among those compared, and can't be told apart.
     """
 
     status: Status
@@ -50,6 +52,7 @@ class Estimate:
     treatment: float | None = None
     comparison: stats.Comparison | None = None
     replicates: int | None = None
+    randomised: bool = True
 
 
 def estimate(experiment: Experiment, metric: ResolvedMetric, totals: Totals, treatment: str) -> Estimate:
@@ -62,42 +65,68 @@ def estimate(experiment: Experiment, metric: ResolvedMetric, totals: Totals, tre
         treatment: The treatment's name.
     """
     arms = (experiment.control, treatment)
-    inputs = [data.id for data in metric.inputs.values()]
+    if refusal := _refusal(experiment, metric, totals, arms):
+        return Estimate(refusal, *_values(metric, totals, arms))
+    found = _compare(experiment, metric, totals, arms)
+    mixed = bool(experiment.assignment.rules) and _unlabelled(metric, totals) is not None
+    return replace(found, randomised=not mixed)
+
+
+def _compare(experiment: Experiment, metric: ResolvedMetric, totals: Totals, arms: tuple[str, str]) -> Estimate:
+    if metric.definition.kind is Kind.QUANTILE:
+        return _by_quantile(experiment, metric, totals, arms)
+    if metric.definition.scope is Scope.USER:
+        return _by_replicate(experiment, metric, totals, arms)
+    names = [_instances(metric, totals, name) for name in arms]
+    by = _two_way if _replicated(experiment, metric, totals) else _by_instance
+    return by(experiment, metric, totals, arms, names)
+
+
+def _refusal(experiment: Experiment, metric: ResolvedMetric, totals: Totals, arms: tuple[str, str]) -> Status | None:
+    """Why a metric is shown and not compared; None where it can be."""
     for name in arms:
         if missing := _missing(metric, totals, name):
-            return Estimate(missing, *_values(metric, totals, arms))
-    definition = metric.definition
-    if definition.kind is Kind.RATE:
-        status = Status(
-            code=StatusCode.DESCRIPTIVE, reason="traffic follows the split, so it is shown and not compared"
-        )
-        return Estimate(status, *_values(metric, totals, arms))
-    if definition.kind is Kind.QUANTILE:
-        return _by_quantile(experiment, metric, totals, arms)
-    replicated = all(totals.replicated(data) for data in inputs)
-    if replicated and (last := max(totals.last_replicate(data) for data in inputs)) >= experiment.assignment.replicates:
-        reason = (
-            f"services label replicate {last}, but assignment.replicates is {experiment.assignment.replicates}: "
-            "make them agree"
-        )
-        return Estimate(Status(code=StatusCode.NOT_USER_LEVEL, reason=reason), *_values(metric, totals, arms))
-    if definition.scope is Scope.USER:
-        if not replicated:
+            return missing
+    if metric.definition.kind is Kind.RATE:
+        reason = "traffic follows the split, so it is shown and not compared"
+        return Status(code=StatusCode.DESCRIPTIVE, reason=reason)
+    if metric.definition.scope is Scope.USER and metric.definition.kind is not Kind.QUANTILE:
+        return _not_user_level(experiment, metric, totals) or _unlabelled(metric, totals)
+    primary = metric.name in {ref.metric for ref in experiment.metrics.primary}
+    if primary and experiment.assignment.rules and _unlabelled(metric, totals):
+        reason = "requests that rules route are among these, and the series don't say which (ab_assignment)"
+        return Status(code=StatusCode.NOT_RANDOMISED, reason=reason)
+    if not all(_instances(metric, totals, name) for name in arms):
+        reason = "the series carry no instance, so how much pods differ is unknown"
+        return Status(code=StatusCode.DESCRIPTIVE, reason=reason)
+    return None
+
+
+def _not_user_level(experiment: Experiment, metric: ResolvedMetric, totals: Totals) -> Status | None:
+    """Why user counters don't say how much users differ; None where they do."""
+    reason = ""
+    for data in metric.inputs.values():
+        replicates = totals.replicate[totals.rows(data.id)]
+        if (last := int(replicates.max(initial=-1))) >= experiment.assignment.replicates:
+            reason = (
+                f"services label replicate {last}, but assignment.replicates is {experiment.assignment.replicates}: "
+                "make them agree"
+            )
+        elif (replicates >= 0).any() and (replicates < 0).any():
+            reason = f"some of the counters carry no replicate (ab_replicate) and some do: {data.selector}"
+        elif (replicates < 0).any():
             reason = (
                 "the counters carry no replicate (ab_replicate), so how much users differ is unknown "
                 "and chance can't be told from effect"
             )
-            return Estimate(Status(code=StatusCode.NOT_USER_LEVEL, reason=reason), *_values(metric, totals, arms))
-        if unlabelled := _unlabelled(metric, totals):
-            return Estimate(unlabelled, *_values(metric, totals, arms))
-        return _by_replicate(experiment, metric, totals, arms)
-    names = [_instances(metric, totals, name) for name in arms]
-    if not all(names):
-        reason = "the series carry no instance, so how much pods differ is unknown"
-        return Estimate(Status(code=StatusCode.DESCRIPTIVE, reason=reason), *_values(metric, totals, arms))
-    if replicated:
-        return _two_way(experiment, metric, totals, arms, names)
-    return _by_instance(experiment, metric, totals, arms, names)
+    return Status(code=StatusCode.NOT_USER_LEVEL, reason=reason) if reason else None
+
+
+def _replicated(experiment: Experiment, metric: ResolvedMetric, totals: Totals) -> bool:
+    """Whether all of a metric's series carry replicates that the experiment knows."""
+    last = max(int(totals.replicate[totals.rows(data.id)].max(initial=-1)) for data in metric.inputs.values())
+    whole = all(totals.replicated(data.id) for data in metric.inputs.values())
+    return whole and last < experiment.assignment.replicates
 
 
 def _missing(metric: ResolvedMetric, totals: Totals, variant: str) -> Status | None:
@@ -164,13 +193,14 @@ def _by_instance(
 def _by_quantile(experiment: Experiment, metric: ResolvedMetric, totals: Totals, arms: tuple[str, str]) -> Estimate:
     data = metric.inputs[Role.BUCKET]
     names = [totals.instances(data.id, name) for name in arms]
-    edges = totals.edges(data.id)
-    if not np.isinf(edges[-1:]).all():
-        reason = 'the histogram has no bucket le="+Inf": its counts are not whole'
+    # Counts are exact at the bounds that both arms have, and nowhere else.
+    own = [totals.edges(data.id, name) for name in arms]
+    edges = np.intersect1d(own[0], own[1])
+    reason = next(filter(None, map(histogram_defect, own, arms)), "")
+    if not reason and edges.size < 2:
+        reason = f"{arms[0]} and {arms[1]} have no finite bucket bound (le) in common: give both versions the same"
+    if reason:
         return Estimate(Status(code=StatusCode.UNDEFINED, reason=reason))
-    if not all(names) or metric.definition.quantile is None:
-        reason = "the series carry no instance, so how much pods differ is unknown"
-        return Estimate(Status(code=StatusCode.DESCRIPTIVE, reason=reason))
     control, treatment = (
         totals.by_bucket(data.id, name, pods, edges)[:, -1] for name, pods in zip(arms, names, strict=True)
     )
@@ -178,7 +208,7 @@ def _by_quantile(experiment: Experiment, metric: ResolvedMetric, totals: Totals,
         edges * metric.definition.scale,
         control,
         treatment,
-        metric.definition.quantile,
+        cast("float", metric.definition.quantile),  # the model sees to it
         experiment.analysis.confidence,
         cumulative=True,
     )

@@ -6,19 +6,25 @@ The same store and moment give the same evaluation, to the byte: no clock is rea
 from __future__ import annotations
 
 import math
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 import abkit
-from abkit.assignment import BUCKETS
 from abkit.canary.judge import StageData, judge
 from abkit.evidence import Evaluation, Health, LimitResult, Provenance, Share, Stage, Usage, WindowModel
 from abkit.pipeline.compare import compare_all
 from abkit.pipeline.health import quality_of, srm_of
 from abkit.pipeline.limits import check_limits
+from abkit.pipeline.splits import milliseconds
+from abkit.pipeline.stage import Epoch, Traffic, epochs_of, in_force, moment, stage_of
 from abkit.pipeline.totals import Totals
 from abkit.queries import EXPOSED_USERS, ResolvedMetric, resolve
-from abkit.spec import Canary, Experiment, Role
-from abkit.store import Store
+from abkit.spec import Experiment, Role
+from abkit.store import Quality, Store
 from abkit.verdict import Decision, decide_ab, health_reasons
 from abkit.window import Window
 
@@ -29,6 +35,8 @@ _LOOKS = 60
 """Points of the trend, at most."""
 _STALE = timedelta(minutes=5)
 """Traffic older than this has stopped."""
+_SETTLES_MS, _SCRAPES = 2 * _MINUTE, 3
+"""A changed split is checked after this time, and this many scrapes: meshes and scrapes lag behind."""
 
 
 def evaluate(experiment: Experiment, store: Store, at: datetime | None = None) -> Evaluation:
@@ -47,31 +55,44 @@ def evaluate(experiment: Experiment, store: Store, at: datetime | None = None) -
         StoreError: The store can't be read.
     """
     metrics = {metric.name: metric for metric in resolve(experiment)}
-    window = _window(experiment, store, at)
+    epochs = epochs_of(store.weights(experiment.name)) if store.exists else ()
+    window, span = _window(experiment, store, epochs, at)
     step = _step(window)
     looks = max(1, math.ceil((window.end_ms - window.start_ms) / step))
-    totals = Totals.read(store.totals(experiment.name, window, step), looks, (window.end_ms - window.start_ms) / 1000)
-    as_of = _time(window.end_ms) if len(totals.total) else None
+    unknown = [epoch for epoch in epochs if not epoch.known]
+    totals = _totals(experiment, store, window, step, looks, unknown)
+    as_of = moment(window.end_ms) if len(totals.total) else None
     quality = store.quality(experiment.name)
     health = Health(
-        srm=srm_of(experiment, metrics[EXPOSED_USERS], totals, _splits(experiment, store, totals)),
-        data_quality=quality_of(quality, experiment),
+        srm=srm_of(experiment, metrics[EXPOSED_USERS], totals, _settled(experiment, store, epochs, window, quality)),
+        data_quality=quality_of(
+            quality, experiment, left_out=_left_out(unknown, window), attributed=store.attributed(experiment.name)
+        ),
     )
     ends = [min(window.start_ms + (look + 1) * step, window.end_ms) for look in range(looks)]
     compared = compare_all(experiment, _usages(experiment, metrics), totals, ends)
     limits: tuple[LimitResult, ...] = ()
     stage: Stage | None = None
     if experiment.canary is None:
-        decision = decide_ab(experiment, compared.metrics, health, _without_data(experiment, totals), as_of)
+        without = _without_data(experiment, totals)
+        decision = decide_ab(experiment, compared.metrics, health, without, as_of)
     else:
         limits = check_limits(experiment, metrics, totals)
-        stage = _stage(experiment, experiment.canary, window if as_of else None)
+        stage = stage_of(experiment, experiment.canary, in_force(epochs, window.end_ms), window, now=at is None)
+        # Cells of time are hours where the store has rolled minutes up.
+        stale = _STALE if span.end_ms - window.end_ms < 2 * _DAY else _STALE + timedelta(hours=2)
+        seen = Traffic.read(experiment, store, totals, window, stale)
+        # Until when was asked: a source that has gone empty leaves old data behind, which is no news.
+        present = window.end_ms if at is not None else max(window.end_ms, store.pulled_until(experiment.name) or 0)
         data = StageData(
             stage=stage,
-            last_seen=_last_seen(experiment, store, totals, window),
+            first_seen=seen.first,
+            last_seen=seen.last,
             requests=_requests(experiment, metrics, totals),
-            stale_after=_STALE,
-            as_of=_time(window.end_ms),
+            pulled=span.length_ms > 0,
+            stale_after=stale,
+            as_of=moment(window.end_ms),
+            present=moment(present),
         )
         decision = Decision(*judge(experiment, limits, compared.metrics, data, health_reasons(health)))
     return Evaluation(
@@ -82,17 +103,17 @@ def evaluate(experiment: Experiment, store: Store, at: datetime | None = None) -
         verdict=decision.verdict,
         reasons=decision.reasons,
         as_of=as_of,
-        window=WindowModel(start=_time(window.start_ms), end=as_of) if as_of else WindowModel(start=None, end=None),
+        window=WindowModel(start=moment(window.start_ms), end=as_of) if as_of else WindowModel(start=None, end=None),
         planned_end=experiment.analysis.end,
         confidence=experiment.analysis.confidence,
-        looks=str(experiment.analysis.looks),
+        looks="always-valid" if experiment.always_valid else str(experiment.analysis.looks),
         health=health,
         metrics=compared.metrics,
         limits=limits,
         stage=stage,
         split=_shares(experiment, health, metrics, totals),
         trend=compared.trend,
-        epochs=tuple(_time(start) for start in totals.epochs[1:]),
+        epochs=tuple(moment(start) for start in totals.epochs[1:]),
         provenance=Provenance(
             abkit_version=abkit.__version__,
             spec_hash=experiment.fingerprint,
@@ -107,24 +128,63 @@ def evaluate(experiment: Experiment, store: Store, at: datetime | None = None) -
     )
 
 
-def _window(experiment: Experiment, store: Store, at: datetime | None) -> Window:
-    """What is analysed: of an A/B test all since its start, of a canary all since the stage began."""
+def _window(
+    experiment: Experiment, store: Store, epochs: Sequence[Epoch], at: datetime | None
+) -> tuple[Window, Window]:
+    """What is analysed, and what the store holds: of an A/B test all since its start, of a canary the stage."""
     span = store.span(experiment.name)
     if span is None:
-        return Window(0, 0)
+        return Window(0, 0), Window(0, 0)
     start, end = span.start_ms, span.end_ms
     if at is not None:
-        end = min(end, _ms(at))
+        end = min(end, milliseconds(at))
+    analysis = experiment.analysis
+    if analysis.end is not None:
+        end = min(end, milliseconds(analysis.end))
     # Before a ramp's first step nobody knows the split.
-    begin = experiment.analysis.start or (experiment.ramp[0].from_ if experiment.ramp else None)
-    if begin is not None:
-        start = max(start, _ms(begin))
-    if experiment.analysis.end is not None:
-        end = min(end, _ms(experiment.analysis.end))
-    if experiment.canary is not None:
-        begun = [weight.from_ms for weight in store.weights(experiment.name) if weight.from_ms < end]
-        start = max([start, *begun])
-    return Window(start, max(start, end))
+    begins = [analysis.start, experiment.ramp[0].from_ if experiment.ramp else None]
+    start = max([start, *(milliseconds(begin) for begin in begins if begin is not None)])
+    if experiment.canary is not None and (stage := in_force(epochs, end)) is not None:
+        start = max(start, stage.start_ms)
+    return Window(start, max(start, end)), span
+
+
+def _totals(
+    experiment: Experiment, store: Store, window: Window, step: int | None, looks: int, unknown: Sequence[Epoch]
+) -> Totals:
+    """Totals of a window, without the time in which the split is not known."""
+    table = store.totals(experiment.name, window, step)
+    if unknown:
+        starts = pa.array([epoch.start_ms for epoch in unknown], pa.int64())
+        table = table.filter(pc.invert(pc.is_in(table["epoch"], value_set=starts)))
+    # Buckets are needed for results by look; counts of users do without.
+    edges = None if step is None else store.edges(experiment.name, window)
+    return Totals.read(table, looks, (window.end_ms - window.start_ms) / 1000, edges=edges)
+
+
+def _settled(
+    experiment: Experiment, store: Store, epochs: Sequence[Epoch], window: Window, quality: Quality | None
+) -> list[tuple[Mapping[str, int], Totals]]:
+    """Known splits with the totals of the time in which they surely were in force."""
+    if not epochs:
+        return [(experiment.split, _totals(experiment, store, window, None, 1, ()))]
+    scrape = quality.scrape_interval_ms if quality is not None else None
+    grace = max(_SETTLES_MS, _SCRAPES * (scrape or 0))
+    periods = []
+    for number, epoch in enumerate(epochs):
+        if epoch.known:
+            start = max(window.start_ms, epoch.start_ms + (grace if number else 0))
+            end = window.end_ms if epoch.end_ms is None else min(window.end_ms, epoch.end_ms)
+            if start < end:
+                periods.append((epoch.split, _totals(experiment, store, Window(start, end), None, 1, ())))
+    return periods
+
+
+def _left_out(unknown: Sequence[Epoch], window: Window) -> list[tuple[datetime, datetime]]:
+    spans = [
+        (max(epoch.start_ms, window.start_ms), min(epoch.end_ms or window.end_ms, window.end_ms)) for epoch in unknown
+    ]
+    return [(moment(start), moment(end)) for start, end in spans if start < end]
 
 
 def _step(window: Window) -> int:
@@ -132,16 +192,6 @@ def _step(window: Window) -> int:
     length = window.end_ms - window.start_ms
     unit = _HOUR if length > 2 * _DAY else _MINUTE
     return max(unit, math.ceil(length / _LOOKS / unit) * unit)
-
-
-def _splits(experiment: Experiment, store: Store, totals: Totals) -> dict[int, dict[str, int]]:
-    """Start of each weight epoch → variant → basis points."""
-    splits: dict[int, dict[str, int]] = {start: {} for start in totals.epochs}
-    for weight in store.weights(experiment.name):
-        for start in splits:
-            if weight.from_ms <= start and (weight.to_ms is None or start < weight.to_ms):
-                splits[start][weight.variant] = weight.weight
-    return {start: split or dict(experiment.split) for start, split in splits.items()}
 
 
 def _usages(experiment: Experiment, metrics: dict[str, ResolvedMetric]) -> list[tuple[ResolvedMetric, Usage]]:
@@ -166,48 +216,28 @@ def _without_data(experiment: Experiment, totals: Totals) -> list[str]:
     ]
 
 
-def _stage(experiment: Experiment, canary: Canary, window: Window | None) -> Stage:
-    (treatment,) = experiment.treatments
-    share = experiment.split[treatment] / BUCKETS
-    steps = [number for number, percent in enumerate(canary.steps, 1) if abs(percent / 100 - share) < 1e-9]
-    since = None if window is None else _time(window.start_ms)
-    return Stage(share=share, step=steps[0] if steps else None, steps=canary.steps, since=since)
-
-
 def _requests(experiment: Experiment, metrics: dict[str, ResolvedMetric], totals: Totals) -> dict[str, float]:
-    """Requests of each variant: the largest denominator of what the limits and metrics count."""
-    counted = {
-        data.id for metric in metrics.values() for role, data in metric.inputs.items() if role is Role.DENOMINATOR
-    }
-    return {
-        name: max((float(totals.total[totals.any_rows(i, name)].sum()) for i in counted), default=0.0)
-        for name in experiment.variants
-    }
-
-
-def _last_seen(experiment: Experiment, store: Store, totals: Totals, window: Window) -> dict[str, datetime]:
-    """Newest moment with traffic; to the look before `_STALE`, to the minute after it."""
-    seen = {}
-    length = (window.end_ms - window.start_ms) / max(totals.looks, 1)
+    """Requests of each variant, however assigned: by the metric that counts most of them."""
+    counts: dict[str, float] = {}
     for name in experiment.variants:
-        looks = totals.look[(totals.variant == name) & (totals.total > 0)]
-        if looks.size:
-            seen[name] = min(window.start_ms + (int(looks.max()) + 1) * length, window.end_ms)
-    fresh = Window(max(window.start_ms, window.end_ms - int(_STALE.total_seconds() * 1000)), window.end_ms)
-    recent = Totals.read(store.totals(experiment.name, fresh), 1, 0.0)
-    for name in list(seen):
-        if (recent.total[recent.variant == name] > 0).any():
-            seen[name] = window.end_ms
-        else:
-            seen[name] = min(seen[name], fresh.start_ms - 1)
-    return {name: _time(int(ms)) for name, ms in seen.items()}
+        found = [0.0]
+        for metric in metrics.values():
+            for role, data in metric.inputs.items():
+                rows = totals.any_rows(data.id, name)
+                if role is Role.BUCKET:
+                    rows &= np.isinf(totals.le)
+                if role is not Role.NUMERATOR:
+                    found.append(float(totals.total[rows].sum()))
+        counts[name] = max(found)
+    return counts
 
 
 def _shares(
     experiment: Experiment, health: Health, metrics: dict[str, ResolvedMetric], totals: Totals
 ) -> tuple[Share, ...]:
-    users = health.srm.observed
-    counts: dict[str, float] = dict(users) if users else _requests(experiment, metrics, totals)
+    users = {name: totals.sum(metrics[EXPOSED_USERS].inputs[Role.NUMERATOR].id, name) for name in experiment.variants}
+    by_users = any(users.values())
+    counts = users if by_users else _requests(experiment, metrics, totals)
     expected = health.srm.expected or {name: float(weight) for name, weight in experiment.split.items()}
     total, planned = sum(counts.values()), sum(expected.values())
     return tuple(
@@ -215,17 +245,9 @@ def _shares(
             variant=name,
             version=variant.version,
             intended=expected[name] / planned if planned else 0.0,
-            users=users.get(name) if users else None,
+            users=round(users[name]) if by_users else None,
             observed=counts[name] / total if total else None,
-            basis="users" if users else "requests",
+            basis="users" if by_users else "requests",
         )
         for name, variant in experiment.variants.items()
     )
-
-
-def _time(ms: int) -> datetime:
-    return datetime.fromtimestamp(ms / 1000, UTC)
-
-
-def _ms(moment: datetime | None) -> int:
-    return 0 if moment is None else round(moment.timestamp() * 1000)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 import numpy as np
 
@@ -10,9 +11,10 @@ from abkit import stats
 from abkit.evidence import Finding, Severity, Srm
 from abkit.evidence import Quality as QualityModel
 from abkit.pipeline.totals import Totals
-from abkit.queries import ResolvedMetric
+from abkit.queries import EXPOSED_USERS, ResolvedMetric
 from abkit.spec import Experiment, Role
 from abkit.store import Quality
+from abkit.wording import plural
 
 __all__ = ["SRM_ALPHA", "quality_of", "srm_of"]
 
@@ -21,7 +23,7 @@ SRM_ALPHA = 0.001
 
 
 def srm_of(
-    experiment: Experiment, exposed: ResolvedMetric, totals: Totals, splits: Mapping[int, Mapping[str, int]]
+    experiment: Experiment, exposed: ResolvedMetric, totals: Totals, periods: Sequence[tuple[Mapping[str, int], Totals]]
 ) -> Srm:
     """Compare users first exposed with the split that was in force.
 
@@ -30,29 +32,38 @@ def srm_of(
     Args:
         experiment: The experiment file.
         exposed: The metric that counts first exposures.
-        totals: The store's totals.
-        splits: Start of each weight epoch → variant → basis points.
+        totals: The store's totals of the whole window.
+        periods: Splits that are known, and the totals of the time in which they surely were in force: not the minutes
+            after a change, in which users of the split before are still counted.
     """
     data = exposed.inputs[Role.NUMERATOR]
     variants = list(experiment.variants)
     rows = totals.rows(data.id)
-    if not rows.any():
+    if not totals.any_rows(data.id).any():
         reason = f"The services don't count first exposures ({data.selector}), so the split of users can't be checked."
         return Srm(status="unavailable", reason=reason)
     if (totals.assignment[rows] == "").any():
         reason = "First exposures don't say how they were assigned (ab_assignment), so the split can't be checked."
         return Srm(status="unavailable", reason=reason)
-    for name in variants:
-        elsewhere = totals.any_rows(data.id, name)
-        if totals.sum(data.id, name) == 0 and (totals.total[elsewhere] > 0).any():
-            how = " and ".join(sorted(set(totals.assignment[elsewhere].tolist())))
-            reason = f"Users come to {name} by {how}, not by the hash: there is no split to check."
+    planned = [name for name in variants if any(split.get(name, 0) for split, _ in periods)]
+    others = [name for name in planned if name != experiment.control]
+    if others and not any(totals.sum(data.id, name) for name in others):
+        how = " and ".join(
+            sorted({str(way) for name in others for way in totals.assignment[totals.any_rows(data.id, name)]})
+        )
+        if how:
+            reason = f"Users come to {' and '.join(others)} by {how}, not by the hash: there is no split to check."
             return Srm(status="unavailable", reason=reason)
-    observed = np.rint(totals.by_variant(data.id, variants))
-    weights = np.array([[splits[start].get(name, 0) for name in variants] for start in totals.epochs], dtype=float)
-    seen = observed.sum(axis=-1) > 0
-    found = stats.srm(observed[seen], weights[seen], alpha=SRM_ALPHA)
-    users = dict(zip(variants, observed.sum(axis=0).astype(int).tolist(), strict=True))
+    counted = [
+        (np.rint([period.sum(data.id, name) for name in variants]), [float(split.get(name, 0)) for name in variants])
+        for split, period in periods
+    ]
+    counted = [(users, weights) for users, weights in counted if users.sum() > 0 and sum(weights) > 0]
+    if not counted:
+        reason = "No user was first exposed while the split was known."
+        return Srm(status="unavailable", reason=reason)
+    found = stats.srm([users for users, _ in counted], [weights for _, weights in counted], alpha=SRM_ALPHA)
+    users = dict(zip(variants, map(int, found.observed), strict=True))
     expected = dict(zip(variants, found.expected, strict=True))
     shown = ", ".join(f"{name} {users[name]:,} of {expected[name]:,.0f} expected" for name in variants)
     if found.alarm:
@@ -75,16 +86,41 @@ def srm_of(
     )
 
 
-def quality_of(quality: Quality | None, experiment: Experiment) -> QualityModel:
+def quality_of(
+    quality: Quality | None,
+    experiment: Experiment,
+    *,
+    left_out: Sequence[tuple[datetime, datetime]] = (),
+    attributed: Mapping[str, frozenset[str]] | None = None,
+) -> QualityModel:
     """What a reader should know about the data, from the latest pull.
 
     Args:
         quality: As the store keeps it; None before the first pull.
         experiment: The experiment file.
+        left_out: Spans in which the split changed, nobody knows when.
+        attributed: Variant → versions that the latest pull counted for it.
     """
-    if quality is None:
-        return QualityModel(status="ok")
-    findings = tuple(_findings(quality, experiment))
+    findings = tuple(_findings(quality, experiment)) if quality is not None else ()
+    findings += tuple(
+        Finding(
+            code="split-unknown",
+            severity=Severity.WARNING,
+            message=f"The split changed between {start:%Y-%m-%d %H:%M} and {end:%Y-%m-%d %H:%M} UTC, nobody knows "
+            "when: this time is left out. Name the moment under ramp: to have it counted.",
+        )
+        for start, end in left_out
+    )
+    findings += tuple(
+        Finding(
+            code="file-changed",
+            severity=Severity.INVALID,
+            message=f"The file says that {name} is version {experiment.variants[name].version}, but what was pulled "
+            f"for it is of {' and '.join(sorted(versions))}: pull again (abkit pull).",
+        )
+        for name, versions in (attributed or {}).items()
+        if name in experiment.variants and experiment.variants[name].version not in versions
+    )
     severities = {finding.severity for finding in findings}
     if Severity.INVALID in severities:
         return QualityModel(status="invalid", findings=findings)
@@ -97,6 +133,9 @@ def _findings(quality: Quality, experiment: Experiment) -> list[Finding]:
     def add(code: str, severity: Severity, message: str) -> None:
         found.append(Finding(code=code, severity=severity, message=message))
 
+    if missing := [name for name in quality.missing_variants if experiment.split[name] > 0]:
+        message = f"No events of {', '.join(missing)}: check that it runs, gets traffic and is scraped."
+        add("missing-variants", Severity.WARNING, message)
     if quality.bad_replicates:
         names = ", ".join(f"{value!r} ({series} series)" for value, series in quality.bad_replicates.items())
         message = (
@@ -104,28 +143,44 @@ def _findings(quality: Quality, experiment: Experiment) -> list[Finding]:
             "make the services and assignment.replicates agree."
         )
         add("bad-replicates", Severity.INVALID, message)
+    for name, series in quality.vanished.items():
+        message = (
+            f"{name}: all {series:,} series ended while their pods go on: what isn't counted any more looks like none."
+        )
+        add("vanished", Severity.WARNING, message)
+    if quality.doubled_targets:
+        message = (
+            f"{plural(quality.doubled_targets, 'target')} scraped more than once, by two jobs: counts are too high."
+        )
+        add("doubled-targets", Severity.WARNING, message)
+    if quality.relabelled:
+        add("relabelled", Severity.NOTE, f"{quality.relabelled:,} series go on under other labels: counted once.")
     for value, series in quality.unmatched_series.items():
         where = f"the version or variant {value!r}, which no variant of the experiment has" if value else "no version"
-        add("unmatched-series", Severity.WARNING, f"{series} series have {where}: they count for nobody.")
-    if quality.empty_inputs:
-        message = f"Nothing was found for {', '.join(quality.empty_inputs)}: check that the services expose it."
+        add("unmatched-series", Severity.WARNING, f"{series:,} series with {where}: counted for nobody.")
+    # Only an A/B test's split is checked on users.
+    needless = f"{EXPOSED_USERS}/" if experiment.canary is not None else None
+    if empty := [name for name in quality.empty_inputs if needless is None or not name.startswith(needless)]:
+        message = f"Nothing was found for {', '.join(empty)}: check that the services expose it."
         add("empty-inputs", Severity.WARNING, message)
     if quality.non_finite:
-        message = f"{quality.non_finite:,} samples were NaN, infinite, negative or absurd: dropped."
+        message = f"{plural(quality.non_finite, 'sample')} NaN, infinite, negative or absurd: dropped."
         add("non-finite", Severity.WARNING, message)
     if quality.unseen_births:
-        message = (
-            f"{quality.unseen_births} series appeared without anybody seeing them begin: their first value is left out."
-        )
+        message = f"{quality.unseen_births:,} series appeared, and nobody saw them begin: first values are left out."
         add("unseen-births", Severity.WARNING, message)
     if quality.gaps:
-        message = f"{quality.gaps} scrape gaps: what was counted in a gap is kept and lands at its end."
+        message = f"{plural(quality.gaps, 'scrape gap')}: what was counted in a gap is kept and lands at its end."
         add("gaps", Severity.NOTE, message)
     if quality.resets:
-        message = (
-            f"{quality.resets} restarts: what a pod counted after its last scrape and before it restarted is lost."
-        )
+        message = f"{plural(quality.resets, 'restart')}: what was counted after the last scrape before it is lost."
         add("resets", Severity.NOTE, message)
+    if quality.targets_without_start:
+        message = (
+            f"{quality.targets_without_start} of {quality.targets} targets expose no process_start_time_seconds: "
+            "a restart shows only where a counter falls."
+        )
+        add("no-process-start", Severity.NOTE, message)
     for warning in quality.warnings:
         add("server-warning", Severity.WARNING, f"The server warned: {warning}")
     return found

@@ -1,7 +1,12 @@
 """A canary's absolute limits, judged on each variant: "beyond" means with statistical certainty, at any look.
 
 A limit on a share is judged on its events; a limit on a quantile on the share of events beyond it: P99 is above 500 ms
-exactly if more than 1 % are slower than 500 ms. The error rate is split over all limits and stages.
+exactly if more than 1 % are slower than 500 ms. Buckets count those exactly at their edges alone: a limit between two
+edges is judged where the edges around it leave no doubt, and is `undefined` where they do.
+
+A limit is about one variant alone, so all of its requests count, however they were assigned: a comparison needs
+randomisation, an error budget doesn't. Half of the error rate is the limits', in equal parts for each of them and each
+stage; the comparison has the other half.
 """
 
 from __future__ import annotations
@@ -11,16 +16,20 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from abkit import stats
 from abkit.canary.limits import beyond, dispersion, slow_share
 from abkit.errors import QueryError
 from abkit.evidence import LimitResult, Status, StatusCode
-from abkit.pipeline.totals import Totals
+from abkit.pipeline.totals import Floats, Totals, histogram_defect
 from abkit.queries import ResolvedMetric
 from abkit.spec import Canary, Direction, Experiment, Kind, Role
+from abkit.wording import percent
 
 __all__ = ["check_definitions", "check_limits"]
+
+_CELL = "instance-by-look cell"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,19 +40,21 @@ class _Share:
         events: Errors, slow requests; or successes where more is better.
         trials: All requests.
         limit: The limit on the share.
-        upper: Whether more is worse.
         value: The metric's value, in its unit.
         phi: Dispersion of the events, at least 1.
         method: What was counted.
+        most: As many events as there may be, with their dispersion, where buckets don't say how many; else None.
+        doubt: Why the share may be beyond all the same where `events` aren't; empty where they decide.
     """
 
     events: float
     trials: float
     limit: float
-    upper: bool
     value: float | None
     phi: float
     method: str
+    most: tuple[float, float] | None = None
+    doubt: str = ""
 
 
 def check_definitions(experiment: Experiment, metrics: Sequence[ResolvedMetric]) -> None:
@@ -89,7 +100,7 @@ def check_limits(
         totals: The store's totals of this stage.
 
     Returns:
-        A result for each limit, level and variant; without data it says so and is not beyond.
+        A result for each limit, level and variant; where it can't be judged its status says why, and it is not beyond.
 
     Raises:
         QueryError: A limit can't be judged on its metric.
@@ -98,9 +109,11 @@ def check_limits(
     if canary is None:
         return ()
     check_definitions(experiment, list(metrics.values()))
-    alpha = (1 - experiment.analysis.confidence) / _tests(canary)
+    # The other half of α is the comparison's with the control.
+    alpha = (1 - experiment.analysis.confidence) / 2 / _tests(canary)
+    everyone = totals.everyone()
     return tuple(
-        _check(metrics[name], totals, variant, level, threshold, alpha)
+        _check(metrics[name], everyone, variant, level, threshold, alpha)
         for name, variant, level, threshold in _all(experiment, canary)
     )
 
@@ -127,86 +140,153 @@ def _check(
     threshold: float,
     alpha: float,
 ) -> LimitResult:
-    share = (_slow if metric.definition.kind is Kind.QUANTILE else _events)(metric, totals, variant, threshold)
-    if share is None:
-        selector = next(iter(metric.inputs.values())).selector
-        status = Status(code=StatusCode.NO_DATA, reason=f"nothing counted for {variant} ({selector})")
-        return LimitResult(
-            metric=metric.name,
-            kind=metric.definition.kind,
-            variant=variant,
-            level=level,
-            limit=threshold,
-            value=None,
-            beyond=False,
-            p_value=None,
-            unit=metric.definition.unit,
-            status=status,
-        )
-    found = beyond(share.events, share.trials, share.limit, share.phi, alpha, share.upper)
-    return LimitResult(
+    definition = metric.definition
+    result = LimitResult(
         metric=metric.name,
-        kind=metric.definition.kind,
+        kind=definition.kind,
         variant=variant,
         level=level,
         limit=threshold,
-        value=share.value,
-        beyond=found.beyond,
-        p_value=found.p_value,
-        unit=metric.definition.unit,
-        method=f"{found.method}; {share.method}",
+        value=None,
+        beyond=False,
+        p_value=None,
+        unit=definition.unit,
+        upper=definition.kind is Kind.QUANTILE or definition.direction is not Direction.INCREASE,
     )
+    share = (_slow if definition.kind is Kind.QUANTILE else _events)(metric, totals, variant, threshold)
+    if isinstance(share, Status):
+        return result.model_copy(update={"status": share})
+    found = beyond(share.events, share.trials, share.limit, share.phi, alpha, result.upper)
+    events, phi = share.most or (share.events, share.phi)
+    within = beyond(events, share.trials, share.limit, phi, alpha, result.upper).within
+    counted = {"value": share.value, "method": f"{found.method}; {share.method}"}
+    if share.doubt and not found.beyond:
+        return result.model_copy(
+            update=counted | {"status": Status(code=StatusCode.UNDEFINED, reason=share.doubt)},
+        )
+    return result.model_copy(update=counted | {"beyond": found.beyond, "within": within, "p_value": found.p_value})
 
 
-def _events(metric: ResolvedMetric, totals: Totals, variant: str, limit: float) -> _Share | None:
+def _nothing(metric: ResolvedMetric, variant: str) -> Status:
+    selector = next(iter(metric.inputs.values())).selector
+    return Status(code=StatusCode.NO_DATA, reason=f"nothing counted for {variant} ({selector})")
+
+
+def _events(metric: ResolvedMetric, totals: Totals, variant: str, limit: float) -> _Share | Status:
     num, den = metric.inputs[Role.NUMERATOR], metric.inputs[Role.DENOMINATOR]
     trials = totals.sum(den.id, variant)
     if trials <= 0:
-        return None
+        return _nothing(metric, variant)
     # Two counters of one request may be scraped apart by a hair: a share is never above 1.
     events = min(totals.sum(num.id, variant), trials)
+    names = sorted(set(totals.instances(den.id, variant)) | set(totals.instances(num.id, variant))) or [""]
+    hits, tries = (_cells(totals.by_instance(data.id, variant, names)) for data in (num, den))
+    phi, how = _dispersion(np.minimum(hits, tries), tries)
     return _Share(
         events=events,
         trials=trials,
         limit=limit,
-        upper=metric.definition.direction is not Direction.INCREASE,
         value=events / trials,
-        phi=_dispersion(totals, num.id, den.id, variant),
-        method=f"{events:,.0f} of {trials:,.0f}",
+        phi=phi,
+        method=f"{events:,.0f} of {trials:,.0f}; {how}",
     )
 
 
-def _dispersion(totals: Totals, num: str, den: str, variant: str) -> float:
-    """How much more a share varies between cells of instance and look than chance makes it; 1 where it isn't known."""
-    names = sorted(set(totals.instances(den, variant)) | set(totals.instances(num, variant)))
-    if not names:
-        return 1.0
-    events, trials = (
-        np.diff(totals.by_instance(data, variant, names)[:, -1], axis=0, prepend=0.0).ravel() for data in (num, den)
-    )
-    found = dispersion(np.minimum(events, trials), trials, cell="instance and look")
-    return max(found.value or 1.0, 1.0)
-
-
-def _slow(metric: ResolvedMetric, totals: Totals, variant: str, limit: float) -> _Share | None:
-    data, q = metric.inputs[Role.BUCKET], metric.definition.quantile
-    names, edges = totals.instances(data.id, variant), totals.edges(data.id)
-    if not names or q is None or not np.isinf(edges[-1]):
-        return None
-    by_look = totals.by_bucket(data.id, variant, names, edges)[:, -1]
-    edges = edges * metric.definition.scale
-    counts = by_look[-1].sum(axis=0)
-    if counts[-1] <= 0:
-        return None
-    found = slow_share(edges, counts, limit, cumulative=True)
-    cells = slow_share(edges, np.diff(by_look, axis=0, prepend=0.0).reshape(-1, len(edges)), limit, cumulative=True)
-    phi = dispersion(cells.slow, cells.total, cell="instance and look").value
+def _slow(metric: ResolvedMetric, totals: Totals, variant: str, limit: float) -> _Share | Status:
+    data, q, scale = metric.inputs[Role.BUCKET], metric.definition.quantile, metric.definition.scale
+    if q is None or totals.sum(data.id, variant) <= 0:
+        return _nothing(metric, variant)
+    edges = totals.edges(data.id, variant)
+    if defect := histogram_defect(edges, variant):
+        return Status(code=StatusCode.UNDEFINED, reason=defect)
+    by_bucket = totals.by_bucket(data.id, variant, totals.instances(data.id, variant) or [""], edges)
+    counts = by_bucket[-1].sum(axis=(0, 1))
+    total = float(counts[-1])
+    if total <= 0:
+        return _nothing(metric, variant)
+    edges = edges * scale
+    low, high = _around(edges, limit)
+    unit = metric.definition.unit
+    if high is None:
+        # No finite edge is beyond the limit: not one request is known to be slower.
+        slow, phi, how = 0.0, 1.0, "no bucket edge is above the limit"
+    else:
+        slow, phi, how = _slower(edges, by_bucket, high)
+        how = f"{slow:,.0f} of {total:,.0f} slower than {_with(unit, high)}; {how}"
+    most, doubt = None, ""
+    if low != high:
+        slower, noise, _ = (total, 1.0, "") if low is None else _slower(edges, by_bucket, low)
+        most = slower, noise
+        if slower > (1 - q) * total:
+            doubt = _doubt(limit, unit, (low, high), (slower / total, slow / total))
+        else:
+            how += f"; {slower:,.0f} slower than {_with(unit, low or 0.0)}"
     return _Share(
-        events=found.slow,
-        trials=found.total,
+        events=slow,
+        trials=total,
         limit=1 - q,
-        upper=True,
         value=stats.bucket_quantile(edges, counts, q, cumulative=True).value,
-        phi=max(phi or 1.0, 1.0),
-        method=f"{found.slow:,.0f} of {found.total:,.0f} slower than {found.edge:g} {metric.definition.unit}".rstrip(),
+        phi=phi,
+        method=how,
+        most=most,
+        doubt=doubt,
     )
+
+
+def _slower(edges: Floats, by_bucket: Floats, edge: float) -> tuple[float, float, str]:
+    """Events slower than an edge, their dispersion, and words for that."""
+    cells = slow_share(edges, _cells(by_bucket, len(edges)), edge, cumulative=True)
+    slow = slow_share(edges, by_bucket[-1].sum(axis=(0, 1)), edge, cumulative=True).slow
+    return float(slow), *_dispersion(cells.slow, cells.total)
+
+
+def _around(edges: Floats, limit: float) -> tuple[float | None, float | None]:
+    """The finite edges next to a limit, below and above it; both the same where the limit is on an edge."""
+    finite = edges[:-1]
+    # Edges come in another unit and are scaled: 2300 ms times 0.001 isn't 2.3 s to the last bit.
+    same = finite[np.isclose(finite, limit, rtol=1e-9, atol=0.0)]
+    if same.size:
+        return float(same[0]), float(same[0])
+    place = int(np.searchsorted(finite, limit))
+    return (
+        float(finite[place - 1]) if place > 0 else None,
+        float(finite[place]) if place < finite.size else None,
+    )
+
+
+def _doubt(limit: float, unit: str, edges: tuple[float | None, float | None], slower: tuple[float, float]) -> str:
+    """Why the edges next to a limit don't decide it, and what to do."""
+    known = [
+        f"{percent(share)} are slower than {_with(unit, edge)}"
+        for edge, share in zip(edges, slower, strict=True)
+        if edge is not None
+    ]
+    if edges[1] is None:
+        known.append("no finite edge is above it")
+    return (
+        f"the histogram has no bucket edge at {_with(unit, limit)}, and those next to it leave it open "
+        f"({', '.join(known)}): add a bucket at {_with(unit, limit)} or move the limit to an edge"
+    )
+
+
+def _with(unit: str, number: float) -> str:
+    return f"{number:g} {unit}".rstrip()
+
+
+def _cells(totals: Floats, *edges: int) -> Floats:
+    """What each instance counted in each look, from cumulative totals (look, epoch, instance[, edge])."""
+    each: Floats = np.diff(totals.sum(axis=1), axis=0, prepend=0.0)
+    return each.reshape(-1, *edges)
+
+
+def _dispersion(events: ArrayLike, trials: ArrayLike) -> tuple[float, str]:
+    """How much more a share varies between cells of instance and look than chance makes it, and what that can't see.
+
+    Requests of one user hang together, but a user's requests go to any instance, at any look: cells of users would
+    show it, these don't.
+    """
+    found = dispersion(events, trials, cell=_CELL)
+    blind = "users who make many requests are not seen by it"
+    if found.value is None:
+        return 1.0, f"dispersion taken as 1 ({found.status}); {blind}"
+    return max(found.value, 1.0), f"dispersion {found.value:.3g} between {_CELL}s; {blind}"

@@ -52,7 +52,7 @@ def open_source(
             "--recording FILE or ABKIT_PROMETHEUS"
         )
         raise InputError(msg)
-    return PrometheusSource(_at(settings, url))
+    return PrometheusSource(_at(settings, url), folder)
 
 
 def _at(settings: Source, url: str) -> Source:

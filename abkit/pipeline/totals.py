@@ -1,19 +1,20 @@
 """The store's totals as dense arrays: looks × weight epochs × clusters, cumulative over looks.
 
 A cluster is a hash replicate, an instance, or a cell of both. Series that know how their requests were assigned count
-only where they were randomised (`ab_assignment="hash"`).
+only where they were randomised (`ab_assignment="hash"`); `Totals.everyone` counts all.
 """
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-__all__ = ["RANDOMISED", "Totals"]
+__all__ = ["RANDOMISED", "Totals", "histogram_defect"]
 
 RANDOMISED = "hash"
 """The label value of what was randomised; everything else is another population."""
@@ -38,7 +39,9 @@ class Totals:
         epochs: Starts of the weight epochs, milliseconds.
         looks: Number of looks.
         seconds: Length of the window.
-        fingerprint: Hash of all rows (16 hex digits).
+        fingerprint: Hash of all rows, and of the bounds (16 hex digits).
+        bounds: Bucket bounds by input and variant, as `Store.edges` returns them; None where only buckets that counted
+            something are known.
     """
 
     input: NDArray[np.str_]
@@ -54,15 +57,24 @@ class Totals:
     looks: int
     seconds: float
     fingerprint: str
+    bounds: Mapping[tuple[str, str], tuple[float, ...]] | None = field(default=None)
 
     @classmethod
-    def read(cls, table: pa.Table, looks: int, seconds: float) -> Totals:
+    def read(
+        cls,
+        table: pa.Table,
+        looks: int,
+        seconds: float,
+        edges: Mapping[tuple[str, str], tuple[float, ...]] | None = None,
+    ) -> Totals:
         """Columns of what `Store.totals` returns.
 
         Args:
             table: The totals.
             looks: Number of looks in the window.
             seconds: Length of the window.
+            edges: What `Store.edges` returns for the same window. Without it, buckets that counted nothing are not
+                known, and a quantile may be interpolated from too low an edge.
         """
         # In one order whatever the database's: sums of floats depend on it, and equal inputs must give equal bytes.
         table = table.sort_by([(name, "ascending") for name in table.column_names])
@@ -73,6 +85,8 @@ class Totals:
             digest.update(str(column.to_pylist()).encode() if pa.types.is_string(column.type) else b"")
             if not pa.types.is_string(column.type):
                 digest.update(column.fill_null(-1).to_numpy(zero_copy_only=False).tobytes())
+        if edges:
+            digest.update(str(sorted(edges.items())).encode())
         starts, epoch = np.unique(columns["epoch"].to_numpy(zero_copy_only=False), return_inverse=True)
         return cls(
             input=_text(columns["input"]),
@@ -88,7 +102,12 @@ class Totals:
             looks=looks,
             seconds=seconds,
             fingerprint=digest.hexdigest()[:16],
+            bounds=edges,
         )
+
+    def everyone(self) -> Totals:
+        """The same totals, of all requests however assigned: what limits on one variant alone are about."""
+        return replace(self, assignment=np.full_like(self.assignment, ""))
 
     def rows(self, input_id: str, variant: str | None = None) -> NDArray[np.bool_]:
         """Rows of an input that may be compared: the randomised ones, or all where the series don't say."""
@@ -103,12 +122,9 @@ class Totals:
         return mine if variant is None else np.logical_and(mine, self.variant == variant)
 
     def replicated(self, input_id: str) -> bool:
-        """Whether an input's series carry hash replicates."""
-        return bool((self.replicate[self.rows(input_id)] >= 0).any())
-
-    def last_replicate(self, input_id: str) -> int:
-        """Largest replicate of an input; -1 without any."""
-        return int(self.replicate[self.rows(input_id)].max(initial=-1))
+        """Whether all of an input's series carry hash replicates."""
+        mine = self.replicate[self.rows(input_id)]
+        return bool(mine.size) and bool((mine >= 0).all())
 
     def instances(self, input_id: str, variant: str) -> list[str]:
         """Instances of a variant with increments of an input, sorted; empty where instances aren't kept."""
@@ -134,17 +150,27 @@ class Totals:
         return self._dense(mask, (self.replicate, self._instance_codes(mask, names)), (replicates, len(names)))
 
     def by_bucket(self, input_id: str, variant: str, names: list[str], edges: Floats) -> Floats:
-        """Cumulative bucket counts, shape (look, epoch, instance, edge), cumulative over looks."""
-        mask = self.rows(input_id, variant) & ~np.isnan(self.le)
-        codes = (self._instance_codes(mask, names), np.searchsorted(edges, np.nan_to_num(self.le, nan=0.0)))
+        """Cumulative bucket counts at these edges, shape (look, epoch, instance, edge), cumulative over looks.
+
+        Each edge must be one of the variant's own: counts are exact there. Its other edges are left out.
+        """
+        mask = self.rows(input_id, variant) & np.isin(self.le, edges)
+        codes = (self._instance_codes(mask, names), np.searchsorted(edges, self.le))
         counts = self._dense(mask, codes, (len(names), len(edges)))
         # A restart that nobody could see may leave a lower bucket above a higher one.
         return np.maximum.accumulate(counts, axis=-1)
 
-    def edges(self, input_id: str) -> Floats:
-        """Bucket bounds of an input, rising; empty without any."""
-        bounds = self.le[self.rows(input_id)]
-        return np.unique(bounds[~np.isnan(bounds)])
+    def edges(self, input_id: str, variant: str) -> Floats:
+        """Bucket bounds of a variant, rising; empty without any.
+
+        Each variant has its own: a bound that the other one has was never counted here, which is not a count of 0.
+        """
+        if self.bounds is None:
+            found = self.le[self.rows(input_id, variant)]
+        else:
+            found = np.asarray(self.bounds.get((input_id, variant), ()), dtype=np.float64)
+        # A bound of -Inf bounds nothing.
+        return np.unique(found[~np.isnan(found) & (found > -np.inf)])
 
     def by_variant(self, input_id: str, variants: list[str]) -> Floats:
         """Totals of the whole window, shape (epoch, variant)."""
@@ -161,6 +187,26 @@ class Totals:
         cells = np.zeros(full)
         np.add.at(cells, (self.look[mask], self.epoch[mask], *(code[mask] for code in codes)), self.total[mask])
         return np.cumsum(cells, axis=0)
+
+
+def histogram_defect(edges: Floats, whose: str) -> str:
+    """Why no quantile can be read from a histogram with these bucket bounds; empty where one can.
+
+    >>> histogram_defect(np.array([0.1, np.inf]), "v2")
+    ''
+    >>> histogram_defect(np.array([0.1, 0.5]), "v2")
+    'the histogram of v2 has no bucket le="+Inf", so its counts are not whole: keep that bucket when scraping'
+    """
+    if not edges.size:
+        return f"the histogram of {whose} has no bucket bounds (label le): name its _bucket series, and keep the label"
+    if edges[-1] != np.inf:
+        return (
+            f'the histogram of {whose} has no bucket le="+Inf", so its counts are not whole: '
+            "keep that bucket when scraping"
+        )
+    if edges.size == 1:
+        return f'the histogram of {whose} has the bucket le="+Inf" alone, which says nothing of its times: add buckets'
+    return ""
 
 
 def _text(column: pa.Array) -> NDArray[np.str_]:

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from abkit.queries.catalogue import catalogue, definition
 from abkit.queries.rendering import render
-from abkit.queries.resolving import EXPOSED_USERS, Input, ResolvedMetric, resolve, starts
+from abkit.queries.resolving import EXPOSED_USERS, PROCESS_START, Input, ResolvedMetric, resolve, starts
 from abkit.queries.sql import sql
 
-__all__ = ["EXPOSED_USERS", "Input", "ResolvedMetric", "catalogue", "definition", "render", "resolve", "sql", "starts"]
+__all__ = [
+    "EXPOSED_USERS",
+    "PROCESS_START",
+    "Input",
+    "ResolvedMetric",
+    "catalogue",
+    "definition",
+    "render",
+    "resolve",
+    "sql",
+    "starts",
+]

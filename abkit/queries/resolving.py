@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,10 +13,16 @@ from abkit.queries.rendering import alternatives, render
 from abkit.resources import folder
 from abkit.spec import Experiment, MetricDefinition, MetricRef, Role
 
-__all__ = ["EXPOSED_USERS", "Input", "ResolvedMetric", "resolve", "starts"]
+__all__ = ["EXPOSED_USERS", "PROCESS_START", "Input", "ResolvedMetric", "resolve", "starts"]
 
 EXPOSED_USERS = "exposed-users"
 """The metric that every experiment needs: what its split is checked on."""
+
+PROCESS_START = "process-start"
+"""Id of the inputs that tell when processes started."""
+
+_TARGETS = 100
+"""Targets named in one selector."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,20 +95,23 @@ def resolve(experiment: Experiment, *folders: Path) -> tuple[ResolvedMetric, ...
     return tuple(resolved)
 
 
-def starts(jobs: list[str]) -> Input:
-    r"""The input that tells when the processes behind the scrape targets started.
+def starts(targets: Iterable[tuple[str, str]]) -> tuple[Input, ...]:
+    r"""The inputs that tell when the processes behind scrape targets started.
+
+    A job may hold a whole cluster, so instances are named too; so many in one selector that a request stays small. A
+    selector may match more than the targets (jobs and instances in other pairs): the caller leaves that out.
 
     Args:
-        jobs: Values of the targets' `job` label.
+        targets: Job and instance of each.
 
     Returns:
-        The input; its id is `process-start` whatever the jobs.
+        The inputs; the id of each is `process-start` whatever the targets.
 
     Raises:
         QueryError: The query's file is malformed.
 
-    >>> print(starts(["shop", "shop.v2"]).selector)
-    process_start_time_seconds{job=~"shop|shop\\.v2"}
+    >>> print(starts([("shop", "a:80"), ("shop.v2", "b:80")])[0].selector)
+    process_start_time_seconds{job=~"shop|shop\\.v2",instance=~"a\\:80|b\\:80"}
     """
     path = folder("queries") / "promql" / "targets" / "process-start.promql"
     lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
@@ -110,9 +119,16 @@ def starts(jobs: list[str]) -> Input:
     if len(selectors) != 1:
         msg = f"{path}: should hold one selector, has {len(selectors)}"
         raise QueryError(msg)
-    return Input(
-        id="process-start", selector=render(selectors[0], {"jobs": alternatives(sorted(set(jobs)))}, str(path))
-    )
+    found = []
+    wanted = sorted(set(targets))
+    for first in range(0, len(wanted), _TARGETS):
+        some = wanted[first : first + _TARGETS]
+        values = {
+            "jobs": alternatives(sorted({job for job, _ in some})),
+            "instances": alternatives(sorted({instance for _, instance in some})),
+        }
+        found.append(Input(id=PROCESS_START, selector=render(selectors[0], values, str(path))))
+    return tuple(found)
 
 
 def _input(selector: str) -> Input:

@@ -29,6 +29,14 @@ def print_pull(experiment: Experiment, report: PullReport, console: Console) -> 
     if report.window.length_ms <= 0:
         console.print(f"{report.experiment}: nothing new to collect until {_time(report.window.end_ms)}", markup=False)
         return
+    if report.samples == 0:
+        console.print(
+            f"{report.experiment}: {plain(report.source)} has no samples of this experiment between "
+            f"{_time(report.window.start_ms)} and {_time(report.window.end_ms)}: check the metrics' names and labels",
+            markup=False,
+            soft_wrap=True,
+        )
+        return
     window = f"{_time(report.window.start_ms)} to {_time(report.window.end_ms)}"
     console.print(
         f"{report.experiment}: {report.samples:,} samples of {report.series:,} series from {plain(report.source)} "

@@ -55,6 +55,8 @@ def command(db: Path | str, host: str = "127.0.0.1", port: int | None = None) ->
         "none",
         "--browser.gatherUsageStats",
         "false",
+        "--logger.level",
+        "warning",
     ]
     return argv, {**os.environ, "ABKIT_DB": str(Path(db).resolve())}
 

@@ -168,7 +168,9 @@ def limit_outcome(result: LimitResult) -> Outcome:
     """What an absolute limit's row says."""
     if result.status.code is not StatusCode.OK or result.value is None:
         return Outcome("∅", str(result.status.code), Tone.WAIT)
-    return Outcome("✗", "beyond", Tone.BAD) if result.beyond else Outcome("✓", "within", Tone.GOOD)
+    if result.beyond:
+        return Outcome("✗", "beyond", Tone.BAD)
+    return Outcome("✓", "within", Tone.GOOD) if result.within else Outcome("≈", "not beyond", Tone.WAIT)
 
 
 def _excludes_zero(bounds: Interval | None) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import random
@@ -85,7 +86,8 @@ class Connection:
         elif settings.basic_auth is not None:
             password = _environment(settings.basic_auth.password_env, "source.basic-auth.password-env")
             auth = (settings.basic_auth.username, password)
-            self._secrets.append(password)
+            encoded = base64.b64encode(f"{settings.basic_auth.username}:{password}".encode()).decode()
+            self._secrets += [password, encoded]
         for name, value in headers.items():
             if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name) or not re.fullmatch(r"[^\x00-\x1f\x7f]*", value):
                 msg = f"source.headers: '{name[:60]}': a name has no spaces, and a value no line breaks"

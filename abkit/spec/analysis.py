@@ -34,7 +34,7 @@ class Analysis(Model):
     """Of intervals, and 1 - α of the verdict."""
     looks: Looks = Looks.ALWAYS_VALID
     """When the result may be read."""
-    mde: Annotated[float, Field(gt=0, le=10)] = 0.05
+    mde: Annotated[float, Field(ge=1e-4, le=10)] = 0.05
     """Smallest relative effect worth finding; the confidence sequence is tuned to it."""
 
     @model_validator(mode="after")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler, StringConstraints
 from pydantic.alias_generators import to_camel
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 __all__ = ["DnsLabel", "Duration", "HeaderName", "LabelValue", "Model", "Moment", "parse_duration"]
 
@@ -23,6 +25,9 @@ def _kebab(name: str) -> str:
 class Model(BaseModel):
     """Frozen, knows no other fields than its own, kebab-case in the file and snake_case in Python."""
 
+    shorthands: ClassVar[tuple[dict[str, Any], ...]] = ()
+    """JSON Schemas of what is taken in place of the mapping; a validator of the model reads them."""
+
     model_config = ConfigDict(
         frozen=True,
         extra="forbid",
@@ -32,6 +37,17 @@ class Model(BaseModel):
         use_attribute_docstrings=True,
         allow_inf_nan=False,
     )
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """The mapping's schema, or with shorthands a choice of it and them: editors then take what abkit takes."""
+        schema = handler(core)
+        if cls.shorthands:
+            resolved = handler.resolve_ref_schema(schema)
+            mapping = dict(resolved)
+            resolved.clear()
+            resolved.update({"anyOf": [*cls.shorthands, mapping]})
+        return schema
 
 
 def parse_duration(value: str) -> timedelta:

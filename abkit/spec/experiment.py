@@ -12,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 
 from abkit.assignment import BUCKETS
 from abkit.errors import did_you_mean
-from abkit.spec.analysis import Analysis, Canary
+from abkit.spec.analysis import Analysis, Canary, Looks
 from abkit.spec.base import DnsLabel, Model
 from abkit.spec.metrics import MetricRef, Metrics
 from abkit.spec.source import Source
@@ -125,6 +125,11 @@ class Experiment(Model):
         """Variant → basis points at a moment: the ramp's, or the one in force now."""
         past = [step for step in self.ramp if step.from_ <= moment]
         return {name: past[-1].split.get(name, 0) for name in self.variants} if past else self.split
+
+    @property
+    def always_valid(self) -> bool:
+        """Whether results may be read at any time: a canary's always, since a job looks every minute."""
+        return self.strategy is not Strategy.AB or self.analysis.looks is Looks.ALWAYS_VALID
 
     @property
     def metric_refs(self) -> tuple[MetricRef, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
@@ -128,9 +128,14 @@ class MetricRef(Model):
     A bare string is the catalogue's name; a mapping with `kind` is an inline definition.
     """
 
+    shorthands: ClassVar = (
+        {"type": "string", "description": "A name of the catalogue."},
+        {"type": "object", "required": ["name", "kind"], "description": "An inline definition."},
+    )
+
     metric: DnsLabel
     """The metric's name."""
-    margin: Annotated[float, Field(gt=0, lt=10)] | None = None
+    margin: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Guardrails: the relative harm that is still tolerated, 0.10 for 10 % (the default)."""
     definition: MetricDefinition | None = None
     """The inline definition; None where the catalogue has it."""
@@ -149,6 +154,8 @@ class MetricRef(Model):
 
 class Metrics(Model):
     """What is compared. A bare list is taken as the primary metrics."""
+
+    shorthands: ClassVar = ({"type": "array", "items": {"type": "string"}}, {"type": "string"})
 
     primary: tuple[MetricRef, ...] = ()
     """What the verdict rests on; a test on each, corrected for their number."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Self
+from datetime import date
+from typing import Annotated, Any, ClassVar, Self
 
 import re2
 from pydantic import Field, field_validator, model_validator
@@ -17,6 +18,8 @@ Weight = Annotated[int, Field(strict=True, ge=0, le=BUCKETS)]
 
 class Service(Model):
     """The service under test. A bare string is taken as its name."""
+
+    shorthands: ClassVar = ({"type": "string"},)
 
     name: DnsLabel
     """Its Kubernetes name."""
@@ -34,6 +37,8 @@ class Service(Model):
 class Variant(Model):
     """One side of the experiment. A bare string is taken as its version."""
 
+    shorthands: ClassVar = ({"type": "string"},)
+
     version: LabelValue
     """The `version` label that mesh and Prometheus know it by."""
     weight: Weight | None = None
@@ -42,8 +47,8 @@ class Variant(Model):
     @model_validator(mode="before")
     @classmethod
     def _shorthand(cls, data: Any) -> Any:
-        if isinstance(data, float):
-            msg = f'a version is text: write it in quotes, "{data}"'
+        if isinstance(data, (bool, int, float, date)):
+            msg = "a version is text: write it in quotes, as it is called"
             raise ValueError(msg)
         return {"version": data} if isinstance(data, str) else data
 

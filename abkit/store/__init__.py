@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
-from abkit.store.records import Flag, InputRow, Pull, Quality, Read, SeriesRow, VerdictRow, Weight, Written
+from abkit.store.records import (
+    Flag,
+    InputRow,
+    Known,
+    KnownSeries,
+    Pull,
+    Quality,
+    Read,
+    SeriesRow,
+    VerdictRow,
+    Weight,
+    Written,
+)
 from abkit.store.store import Store
 
 __all__ = [
     "Flag",
     "InputRow",
+    "Known",
+    "KnownSeries",
     "Pull",
     "Quality",
     "Read",

@@ -17,6 +17,10 @@ __all__ = ["connected", "translated"]
 
 # Extensions beyond the bundled ones can't be downloaded everywhere, and a reader must not try.
 _CONFIG: Final = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+# A pull holds a bounded number of samples; what DuckDB does with them stays within this much memory, and beyond it
+# goes to the disk beside the store. (Its default is 80 % of what the machine or the container has.)
+_MOST_MEMORY: Final = "2 GiB"
+_SIZES: Final = {"bytes": 0, "KiB": 1, "MiB": 2, "GiB": 3, "TiB": 4}
 _FIRST_PAUSE: Final = 0.01
 _LONGEST_PAUSE: Final = 0.2
 
@@ -63,7 +67,7 @@ def _open(path: Path, *, read_only: bool, wait: float) -> duckdb.DuckDBPyConnect
     pause = _FIRST_PAUSE
     while True:
         try:
-            return duckdb.connect(path, read_only=read_only, config=dict(_CONFIG))
+            return _bounded(duckdb.connect(path, read_only=read_only, config=dict(_CONFIG)))
         except duckdb.Error as error:
             if not _is_lock(error):
                 raise _unusable(path, error) from None
@@ -72,6 +76,24 @@ def _open(path: Path, *, read_only: bool, wait: float) -> duckdb.DuckDBPyConnect
                 raise _locked(path, error, wait) from None
         time.sleep(min(pause, left))
         pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+def _bounded(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+    """Lower the limit of DuckDB's memory; a lower one, as in a small container, stays."""
+    rows = connection.execute("SELECT current_setting('memory_limit')").fetchall()
+    if _size(str(rows[0][0])) > _size(_MOST_MEMORY):
+        connection.execute(f"SET memory_limit = '{_MOST_MEMORY}'")
+    return connection
+
+
+def _size(text: str) -> float:
+    """Bytes of a size as DuckDB writes it.
+
+    >>> _size("1.5 KiB")
+    1536.0
+    """
+    number, unit = text.split()
+    return float(number) * 1024.0 ** _SIZES[unit]
 
 
 def _check_kind(path: Path) -> None:
@@ -91,8 +113,9 @@ def _check_kind(path: Path) -> None:
 
 def _is_lock(error: duckdb.Error) -> bool:
     text = str(error)
-    # The second is this process' own: a reader and a writer in two threads.
-    return "Could not set lock" in text or "with a different configuration" in text
+    # The others are this process' own: a reader and a writer in two threads, and one that is just closing the file.
+    own = ("with a different configuration", "is already attached by database")
+    return "Could not set lock" in text or any(words in text for words in own)
 
 
 def _locked(path: Path, error: duckdb.Error, wait: float) -> StoreLocked:

@@ -11,7 +11,19 @@ import pyarrow as pa
 
 from abkit.window import Window
 
-__all__ = ["Flag", "InputRow", "Pull", "Quality", "Read", "SeriesRow", "VerdictRow", "Weight", "Written"]
+__all__ = [
+    "Flag",
+    "InputRow",
+    "Known",
+    "KnownSeries",
+    "Pull",
+    "Quality",
+    "Read",
+    "SeriesRow",
+    "VerdictRow",
+    "Weight",
+    "Written",
+]
 
 
 class Flag(IntFlag):
@@ -25,6 +37,8 @@ class Flag(IntFlag):
     """It spans more than two scrape intervals."""
     UNSEEN_BIRTH = 8
     """A series' first sample whose past is not known: left out."""
+    RELABELLED = 16
+    """A series' first sample that goes on where another one with other labels ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +128,40 @@ class Read:
 
 
 @dataclass(frozen=True, slots=True)
+class KnownSeries:
+    """A series that the store holds.
+
+    Attributes:
+        series: Its id.
+        input: The input's id.
+        labels: Canonical JSON.
+        first_ms: Its first sample; None for none.
+        last_ms: Its last sample; None for none.
+    """
+
+    series: int
+    input: str
+    labels: str
+    first_ms: int | None
+    last_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the store holds of an experiment and a pull builds on.
+
+    Attributes:
+        reads: Input's id → what was read of it.
+        series: Every series.
+        weights: The split's history, by time.
+    """
+
+    reads: Mapping[str, Read]
+    series: tuple[KnownSeries, ...]
+    weights: tuple[Weight, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Quality:
     """What the numbers of an experiment rest on, over all that its store holds.
 
@@ -125,9 +173,13 @@ class Quality:
         births: Series that began within what was read, counted from 0.
         unseen_births: Series whose first value was left out: nobody saw them begin.
         non_finite: Samples that are NaN, infinite, negative or absurd (1e18 or more): dropped.
+        relabelled: Series that go on where another one with other labels ended.
+        doubled_targets: Targets that show the counters of a process that another target shows too: counted twice.
+        vanished: `variant/metric name` that is no longer exposed though its targets are scraped → number of series.
         targets_without_start: Targets whose process start is not known: resets show only where a value falls.
-        unmatched_series: Label value that no variant has → number of series; '' for series without such a label.
-        bad_replicates: Value of ab_replicate that is no replicate of the experiment → number of series.
+        unmatched_series: Label value that no variant has → number of series with samples in what is analysed; '' for
+            series without such a label.
+        bad_replicates: Value of ab_replicate that is no replicate of the experiment → number of such series.
         missing_variants: Variants without any event.
         empty_inputs: `metric/role` of inputs without any sample.
         warnings: What the server said beside its answers.
@@ -140,6 +192,9 @@ class Quality:
     births: int = 0
     unseen_births: int = 0
     non_finite: int = 0
+    relabelled: int = 0
+    doubled_targets: int = 0
+    vanished: Mapping[str, int] = field(default_factory=dict)
     targets_without_start: int = 0
     unmatched_series: Mapping[str, int] = field(default_factory=dict)
     bad_replicates: Mapping[str, int] = field(default_factory=dict)
@@ -170,7 +225,7 @@ class Pull:
 
     Attributes:
         experiment: The experiment's name.
-        window: What was asked for: increments of it count.
+        window: What was read: increments of it count.
         source: Where from.
         way: How it was read.
         inputs: All that the experiment uses now.
@@ -181,6 +236,7 @@ class Pull:
         cuts: Moments that no cell of facts may straddle.
         variants: The experiment's variants.
         quality: What the pull itself knows; the store adds what it finds.
+        twins: Pairs of targets that may be one process, and whether their jobs differ.
     """
 
     experiment: str
@@ -195,6 +251,7 @@ class Pull:
     cuts: tuple[int, ...]
     variants: tuple[str, ...]
     quality: Quality
+    twins: tuple[tuple[str, str, bool], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -17,7 +17,7 @@ from abkit.errors import StoreUnusable, StoreVersion
 from abkit.evidence import Evaluation
 from abkit.queries.sql import migrations, sql
 from abkit.store.connection import connected
-from abkit.store.records import Pull, Quality, Read, VerdictRow, Weight, Written
+from abkit.store.records import Known, KnownSeries, Pull, Quality, Read, VerdictRow, Weight, Written
 from abkit.store.writing import run, write_pull
 from abkit.window import Window
 
@@ -83,25 +83,43 @@ class Store:
             }
             return connection.sql(sql("totals"), params=values).to_arrow_table()
 
+    def edges(self, experiment: str, window: Window) -> dict[tuple[str, str], tuple[float, ...]]:
+        """Bucket bounds of histograms that were there in a window, whether or not they counted anything.
+
+        Args:
+            experiment: The experiment's name.
+            window: Half-open.
+
+        Returns:
+            Input id and variant → bounds that all of its instances expose, rising, in the series' own unit.
+        """
+        rows = self._rows("store/edges", experiment=experiment, start_ms=window.start_ms, end_ms=window.end_ms)
+        found: dict[tuple[str, str], tuple[float, ...]] = {}
+        for data, variant, bound in rows:
+            found[data, variant] = (*found.get((data, variant), ()), bound)
+        return found
+
     def span(self, experiment: str) -> Window | None:
         """What was read: from when to when increments count. None before the first pull."""
         row = self._rows("store/reach", experiment=experiment)[0]
         return None if row[0] is None else Window(row[0], row[1])
 
-    def coverage(self, experiment: str) -> Mapping[str, Read]:
-        """What was read of each input: input's id → span. Empty for a store that isn't there."""
+    def known(self, experiment: str) -> Known:
+        """What a pull builds on; nothing for a store that isn't there."""
         if not self.exists:
-            return {}
-        return {row[0]: Read(*row) for row in self._rows("store/coverage", experiment=experiment)}
-
-    def series(self, experiment: str) -> Sequence[tuple[int, str, str]]:
-        """Known series: id, input's id, labels as JSON. Empty for a store that isn't there."""
-        return self._rows("store/known_series", experiment=experiment) if self.exists else []
+            return Known({}, (), ())
+        with self._reading() as connection:
+            reads = run(connection, "store/coverage", experiment=experiment)
+            series = run(connection, "store/known_series", experiment=experiment)
+            weights = run(connection, "store/weights", experiment=experiment)
+        return Known(
+            {row[0]: Read(*row) for row in reads},
+            tuple(KnownSeries(*row) for row in series),
+            tuple(Weight(*row) for row in weights),
+        )
 
     def weights(self, experiment: str) -> tuple[Weight, ...]:
-        """The split's history, by time. Empty for a store that isn't there."""
-        if not self.exists:
-            return ()
+        """The split's history, by time."""
         return tuple(Weight(*row) for row in self._rows("store/weights", experiment=experiment))
 
     def quality(self, experiment: str) -> Quality | None:
@@ -118,14 +136,17 @@ class Store:
         rows = self._rows("store/latest_pull", experiment=experiment)
         return str(rows[0][0]) if rows else None
 
-    def split_at(self, experiment: str, moment_ms: int) -> Mapping[str, int] | None:
-        """The split in force at a moment, variant → basis points; None where it is not known."""
-        rows = [
-            row
-            for row in self.weights(experiment)
-            if row.from_ms <= moment_ms and (row.to_ms is None or moment_ms < row.to_ms)
-        ]
-        return {row.variant: row.weight for row in rows} or None
+    def attributed(self, experiment: str) -> Mapping[str, frozenset[str]]:
+        """Variant → versions whose series the latest pull counted for it, of series that name no variant themselves."""
+        found: dict[str, set[str]] = {}
+        for variant, version in self._rows("store/attributed", experiment=experiment):
+            found.setdefault(variant, set()).add(version)
+        return {variant: frozenset(versions) for variant, versions in found.items()}
+
+    def pulled_until(self, experiment: str) -> int | None:
+        """Until when the latest pull asked, whether or not there was an answer; None before the first."""
+        rows = self._rows("store/latest_pull", experiment=experiment)
+        return int(rows[0][2]) if rows else None
 
     def append_verdict(self, evaluation: Evaluation) -> bool:
         """Keep a verdict and its numbers, unless the experiment's last verdict was the same to the byte.
@@ -193,13 +214,13 @@ class Store:
 
 
 def _version(connection: duckdb.DuckDBPyConnection, path: Path) -> int:
-    marks, tables = run(connection, "store/schema")[0]
-    if not marks:
-        if tables:
+    try:
+        version, writer = next((int(number), str(name)) for number, name in run(connection, "store/version"))
+    except duckdb.CatalogException:
+        if run(connection, "store/tables"):
             msg = f"{path}: is a DuckDB file but not abkit's: name another store with --db; it was left as it is"
-            raise StoreUnusable(msg)
+            raise StoreUnusable(msg) from None
         return 0
-    version, writer = next((int(number), str(name)) for number, name in run(connection, "store/version"))
     newest = migrations()[-1][0]
     if version > newest:
         msg = (

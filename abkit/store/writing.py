@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import astuple, fields, replace
+from dataclasses import fields, replace
 from typing import Any, Final
 
 import duckdb
@@ -25,6 +25,10 @@ MINUTES_KEPT_MS: Final = 48 * _HOUR
 """How long before the watermark facts are kept by minute; before that by hour."""
 
 _FAR: Final = 1 << 60
+
+_SCRAPES_MISSED: Final = 5
+_MISSED_MS: Final = 5 * 60_000
+# A series that is missing in more scrapes than this, and for longer, has vanished.
 
 _INPUTS = pa.schema(
     [("metric", "string"), ("role", "string"), ("input", "string"), ("selector", "string"), ("by_instance", pa.bool_())]
@@ -46,6 +50,7 @@ _SERIES = pa.schema(
 _WEIGHTS = pa.schema(
     [("from_ms", pa.int64()), ("to_ms", pa.int64()), ("variant", "string"), ("weight", pa.int32()), ("known", "string")]
 )
+_TWINS = pa.schema([("one", "string"), ("other", "string"), ("other_job", pa.bool_())])
 _PULLED = pa.schema(
     [
         ("input", "string"),
@@ -109,6 +114,7 @@ def _write(connection: duckdb.DuckDBPyConnection, pull: Pull) -> Quality:
         run(connection, "store/delete_increments", experiment=name, from_ms=first)
         _keep(connection, "fresh", "increments", experiment=name, from_ms=first)
         run(connection, "store/insert_increments")
+        run(connection, "store/mark_gaps", experiment=name)
     start, end = _reach(connection, name)
     if start is not None and end is not None:
         cutoff = _cutoff(end)
@@ -143,6 +149,8 @@ def _register(connection: duckdb.DuckDBPyConnection, pull: Pull) -> None:
     connection.register("new_weights", _table(pull.weights, _WEIGHTS, Weight))
     connection.register("new_cuts", pa.table({"at_ms": pa.array(pull.cuts, pa.int64())}))
     connection.register("new_samples", pull.samples)
+    twins = [pa.array([pair[index] for pair in pull.twins], kind.type) for index, kind in enumerate(_TWINS)]
+    connection.register("new_twins", pa.table(twins, schema=_TWINS))
     rows = [(r.input, r.read_from_ms, r.start_ms, r.end_ms, _from(r), r.end_ms) for r in pull.reads]
     columns = zip(*rows, strict=True) if rows else [()] * len(_PULLED)
     connection.register(
@@ -153,7 +161,7 @@ def _register(connection: duckdb.DuckDBPyConnection, pull: Pull) -> None:
 
 def _table(rows: Sequence[Any], schema: pa.Schema, kind: type) -> pa.Table:
     names = [entry.name for entry in fields(kind)]
-    values = [astuple(row) for row in rows]
+    values = [tuple(getattr(row, name) for name in names) for row in rows]
     columns = dict(zip(names, zip(*values, strict=True), strict=True)) if values else dict.fromkeys(names, ())
     return pa.table([pa.array(columns[entry.name], entry.type) for entry in schema], schema=schema)
 
@@ -180,7 +188,11 @@ def _quality(connection: duckdb.DuckDBPyConnection, pull: Pull) -> Quality:
     names = [column[0] for column in connection.description or ()]
     seen = {variant for (variant,) in run(connection, "store/variants_seen", experiment=pull.experiment)}
     missing = tuple(variant for variant in pull.variants if variant not in seen)
-    return replace(pull.quality, missing_variants=missing, **dict(zip(names, row, strict=True)))
+    counted = dict(zip(names, row, strict=True))
+    tolerance = max(_SCRAPES_MISSED * (counted["scrape_interval_ms"] or 0), _MISSED_MS)
+    gone = run(connection, "store/vanished", experiment=pull.experiment, tolerance_ms=tolerance)
+    doubled = _number(run(connection, "store/doubled", experiment=pull.experiment)) if pull.twins else 0
+    return replace(pull.quality, missing_variants=missing, vanished=dict(gone), doubled_targets=doubled, **counted)
 
 
 def _reach(connection: duckdb.DuckDBPyConnection, name: str) -> tuple[int | None, int | None]:

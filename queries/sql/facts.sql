@@ -21,7 +21,9 @@ steps AS (
     i.series,
     i.ts,
     i.ts - i.ts % 60000 AS minute_ms,
-    CAST(i.increment AS DECIMAL(38, 9)) AS increment
+    -- Whole and broken part apart: both are exact then, up to 1e18 and down to 1e-12.
+    CAST(CAST(trunc(i.increment) AS DECIMAL(19, 0)) AS DECIMAL(38, 12))
+    + CAST(i.increment - trunc(i.increment) AS DECIMAL(38, 12)) AS increment
   FROM increments AS i
   WHERE i.ts >= $from_ms AND i.ts < $to_ms AND i.increment <> 0
 ),

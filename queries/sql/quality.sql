@@ -21,7 +21,13 @@ SELECT
   (SELECT count(*) FROM (SELECT DISTINCT target, ts FROM flagged WHERE flags & 4 <> 0) AS g) AS gaps,
   (SELECT count(*) FROM (SELECT DISTINCT target, ts FROM flagged WHERE flags & 1 <> 0) AS r) AS resets,
   (SELECT count(*) FROM flagged WHERE flags & 2 <> 0) AS births,
-  (SELECT count(*) FROM flagged WHERE flags & 8 <> 0) AS unseen_births,
+  -- Where all data begins, first values are plain baselines.
+  (
+    SELECT count(*) FROM flagged AS f
+    WHERE f.flags & 8 <> 0
+      AND f.ts > (SELECT min(ts) FROM moments) + coalesce((SELECT 2 * median(spacing_ms) FROM spacings), 0)
+  ) AS unseen_births,
+  (SELECT count(*) FROM flagged WHERE flags & 16 <> 0) AS relabelled,
   (
     SELECT count(*) FROM samples AS m JOIN own AS o ON o.series = m.series
     WHERE o.input <> 'process-start' AND NOT (m.value >= 0 AND m.value < 1e18)

@@ -21,13 +21,19 @@ def data(
     age: timedelta = timedelta(minutes=30),
     seen: dict[str, datetime] | None = None,
     requests: float = 10_000,
+    first: datetime | None = None,
+    begun: bool = True,
+    present: datetime | None = None,
 ) -> StageData:
     return StageData(
-        stage=Stage(share=share, step=step, steps=(5, 10, 25, 50, 100), since=NOW - age),
+        stage=Stage(share=share, step=step, steps=(5, 10, 25, 50, 100), since=NOW - age if begun else None),
+        first_seen=dict.fromkeys(("control", "treatment"), NOW - age) if first is None else {"treatment": first},
         last_seen={"control": NOW, "treatment": NOW} if seen is None else seen,
         requests={"control": requests * 19, "treatment": requests},
+        pulled=True,
         stale_after=timedelta(minutes=5),
         as_of=NOW,
+        present=NOW if present is None else present,
     )
 
 
@@ -138,3 +144,55 @@ def test_a_limit_without_data_is_never_a_pass() -> None:
 
 def test_untrusted_data_is_invalid() -> None:
     assert decide(invalid=(Reason(code="labels", message="Half of it is mislabelled."),))[0] is Verdict.INVALID
+
+
+def test_a_split_that_is_new_in_the_file_has_seen_nothing_and_moves_nothing_on() -> None:
+    assert decide(stage=data(share=0.25, step=3, begun=False)) == (Verdict.PAUSE, ["new-split"])
+    assert decide(stage=data(share=1.0, step=5, begun=False)) == (Verdict.PAUSE, ["new-split"])
+
+
+def test_a_stage_bakes_from_the_canarys_first_request_on() -> None:
+    late = data(age=timedelta(hours=24), first=NOW - timedelta(minutes=2))
+    assert decide(stage=late) == (Verdict.PAUSE, ["baking"])
+
+
+def test_a_guardrail_without_data_is_never_a_pass() -> None:
+    unknown = result(
+        "conversion", role=Usage.GUARDRAIL, lift=None, p=None, status=Status(code=StatusCode.NO_DATA, reason="nothing")
+    )
+    assert decide(metrics=(unknown,)) == (Verdict.NO_DATA, ["guardrail-unjudged"])
+    alone = data(share=1.0, step=5, seen={"treatment": NOW})
+    lone = result(
+        "conversion", role=Usage.GUARDRAIL, lift=0.5, p=None, status=Status(code=StatusCode.TOO_FEW, reason="1")
+    )
+    assert decide(metrics=(lone,)) == (Verdict.PAUSE, ["guardrail-unjudged"])
+    quiet = result("errors", role=Usage.GUARDRAIL, lift=0, p=None, status=Status(code=StatusCode.UNDEFINED, reason="0"))
+    assert decide(metrics=(quiet,))[0] is Verdict.CONTINUE, "no errors in either version are no defect"
+    assert decide(metrics=(unknown,), stage=alone)[0] is Verdict.PROMOTE, "at 100 % there is no control to compare with"
+
+
+def test_secondary_metrics_and_mixed_traffic_stop_no_canary() -> None:
+    secondary = result("clicks", role=Usage.SECONDARY, lift=-0.4, p=0.0001)
+    mixed = latency(lift=0.4, p=0.0001, harm_bound=0.6).model_copy(update={"randomised": False})
+    assert decide(metrics=(secondary, mixed))[0] is Verdict.CONTINUE
+
+
+def test_the_error_rate_is_split_over_stages() -> None:
+    assert decide(metrics=(latency(lift=0.4, p=0.004, harm_bound=0.6),))[0] is Verdict.PAUSE
+    assert decide(metrics=(latency(lift=0.4, p=0.006, harm_bound=0.6),))[0] is Verdict.CONTINUE
+
+
+def test_an_estimate_past_a_limit_that_may_be_chance_holds_the_stage() -> None:
+    assert decide(limit(value=0.083)) == (Verdict.PAUSE, ["limit-unclear"])
+    certain = limit(value=0.002).model_copy(update={"within": True})
+    assert decide(certain)[0] is Verdict.CONTINUE
+
+
+def test_a_source_that_went_empty_leaves_no_old_verdict_in_force() -> None:
+    gone = data(present=NOW + timedelta(days=30))
+    assert decide(stage=gone) == (Verdict.NO_DATA, ["traffic-stopped", "traffic-stopped"])
+
+
+def test_what_could_not_be_compared_is_not_called_no_worse() -> None:
+    _, reasons = judge(experiment(CANARY), [limit()], [], data(), [])
+    assert "could not be compared" in reasons[0].message

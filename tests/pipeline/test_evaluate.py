@@ -317,7 +317,7 @@ def test_worse_than_the_control_within_the_limits_pauses(tmp_path: Path) -> None
         .replace("0.97", "0.5")
         .replace("0.9}", "0.4}")
     )
-    evaluation = pulled(tmp_path, canary_world(error_rate=4.0), text).evaluate()
+    evaluation = pulled(tmp_path, canary_world(error_rate=8.0), text).evaluate()
     assert (evaluation.verdict, codes(evaluation)[0]) == (Verdict.PAUSE, "worse-than-control")
 
 
@@ -335,3 +335,38 @@ def test_a_canary_without_any_data_has_no_data(tmp_path: Path) -> None:
     text = CANARY.replace("my-service", "other")
     evaluation = pulled(tmp_path, replace(canary_world(), end_ms=START + HOUR), text).evaluate()
     assert evaluation.verdict is Verdict.NO_DATA
+
+
+def test_counters_of_which_some_carry_no_replicate_are_not_user_level(tmp_path: Path) -> None:
+    def forget(labels: dict[str, str]) -> dict[str, str] | None:
+        if labels.get("ab_replicate") == "3" and labels["__name__"] == "ab_purchases_total":
+            del labels["ab_replicate"]
+        return labels
+
+    evaluation = pulled(tmp_path, replace(BIG, end_ms=START + 2 * HOUR), AB, forget).evaluate()
+    assert evaluation.verdict is Verdict.DESCRIPTIVE
+    assert "some of the counters carry no replicate" in evaluation.reasons[0].message
+
+
+def test_mesh_metrics_decide_nothing_where_rules_mix_other_requests_in(tmp_path: Path) -> None:
+    text = AB.replace("primary: [conversion]", "primary: [success-rate]")
+    rules = "assignment: {rules: [{when: {header: {x-vip: {exact: 'yes'}}}, to: treatment}]}\nmetrics:"
+    world = replace(BIG, end_ms=START + 2 * HOUR)
+    plain = pulled(tmp_path, world, text).evaluate()
+    assert metric(plain, "success-rate").status.code is StatusCode.OK
+    (tmp_path / "world.duckdb").unlink()
+    mixed = pulled(tmp_path, world, text.replace("metrics:", rules)).evaluate()
+    assert mixed.verdict is Verdict.DESCRIPTIVE
+    assert metric(mixed, "success-rate").status.code is StatusCode.NOT_RANDOMISED
+    assert metric(mixed, "error-rate").status.code is StatusCode.OK, "a guardrail still warns"
+
+
+def test_visitors_without_an_id_are_neither_compared_nor_a_defect(tmp_path: Path) -> None:
+    world = replace(BIG, end_ms=START + 2 * HOUR, users=replace(BIG.users, without_id=0.3))
+    without_id = pulled(tmp_path, world, AB)
+    evaluation, truth = without_id.evaluate(), without_id.simulation.truth
+    assert {finding.code for finding in evaluation.health.data_quality.findings} <= {"unseen-births", "gaps"}
+    views = truth.total("ab_page_views_total", variant="control", assignment="hash")
+    bought = truth.total("ab_purchases_total", variant="control", assignment="hash")
+    assert metric(evaluation, "conversion").baseline == bought.visible / views.visible
+    assert truth.total("ab_page_views_total", assignment="none").visible > 0

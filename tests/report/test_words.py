@@ -67,3 +67,5 @@ def test_what_is_not_ok_says_why_instead_of_a_conclusion() -> None:
 def test_limits_are_beyond_within_or_unknown() -> None:
     words = [limit_outcome(limit).word for limit in samples.canary().limits]
     assert words == ["beyond", "within", "within", "no data"]
+    unclear = samples.canary().limits[1].model_copy(update={"within": False})
+    assert limit_outcome(unclear).word == "not beyond", "what isn't certain is called neither"

@@ -36,6 +36,12 @@ metrics:
 source: {prometheus: "http://prometheus:9090"}
 analysis: {start: 2026-11-01, end: 2026-11-15, confidence: 0.95, looks: always-valid, mde: 0.02}
 """
+CANARY_TEXT = """\
+service: {name: s}
+strategy: canary
+variants: {control: v1, treatment: {version: v2}}
+canary: {steps: [5, 50.5, 100], bake: 30m, limits: {error-rate: {pause: 0.02}}, on-harm: rollback}
+"""
 MINIMAL = "service: my-service\nvariants: {control: v1, treatment: v2}\nmetrics: [conversion]\n"
 
 

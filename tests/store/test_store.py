@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -29,6 +29,11 @@ SERIES = [counter([(second, float(second)) for second in range(0, 60, 15)]), pro
 
 def pull(store: Store) -> None:
     collect(experiment(), MemorySource(SERIES), store, start_ms=START, end_ms=WINDOW.end_ms, now_ms=WINDOW.end_ms)
+
+
+def questions(store: Store) -> list[Callable[[], object]]:
+    """A reader's and a writer's."""
+    return [lambda: store.span("x"), lambda: pull(store)]
 
 
 def evaluation() -> Evaluation:
@@ -78,7 +83,7 @@ class TestLock:
     def test_held_by_another_process(self, store: Store) -> None:
         before = tables(store.path)
         with locked(store.path) as pid:
-            for question in (lambda: store.span("x"), lambda: pull(store)):
+            for question in questions(store):
                 start = time.monotonic()
                 with pytest.raises(StoreLocked, match=f"locked by process {pid} for more than 0.3 s") as raised:
                     question()
@@ -103,6 +108,14 @@ class TestLock:
             assert not found
         reader.join(timeout=20)
         assert found == [WINDOW]
+
+    def test_another_connection_of_this_process_has_it(self, store: Store) -> None:
+        with duckdb.connect() as other:
+            other.execute(f"ATTACH '{store.path}' AS other")
+            for question in questions(store):
+                with pytest.raises(StoreLocked, match="another connection of this process"):
+                    question()
+        assert store.span("x") == WINDOW
 
     def test_threads_of_one_process(self, store: Store) -> None:
         patient = Store(store.path, wait=20)
@@ -133,7 +146,7 @@ class TestUnusable:
     def test_not_duckdb(self, tmp_path: Path, content: bytes) -> None:
         path = tmp_path / "x.duckdb"
         path.write_bytes(content)
-        for question in (lambda: Store(path).span("x"), lambda: pull(Store(path))):
+        for question in questions(Store(path)):
             with pytest.raises(StoreUnusable, match="not a DuckDB file") as raised:
                 question()
             assert str(path) in str(raised.value)
@@ -156,7 +169,7 @@ class TestUnusable:
         path = tmp_path / "theirs.duckdb"
         with duckdb.connect(path) as connection:
             connection.execute("CREATE TABLE precious AS SELECT 1 AS one")
-        for question in (lambda: Store(path).span("x"), lambda: pull(Store(path))):
+        for question in questions(Store(path)):
             with pytest.raises(StoreUnusable, match="not abkit's"):
                 question()
         with duckdb.connect(path) as connection:
@@ -199,7 +212,7 @@ class TestVersion:
         with duckdb.connect(store.path) as connection:
             connection.execute("INSERT INTO schema_version VALUES (999, '7.0')")
         before = tables(store.path)
-        for question in (lambda: store.span("x"), lambda: pull(store)):
+        for question in questions(store):
             with pytest.raises(StoreVersion, match=r"abkit 7\.0 .*upgrade"):
                 question()
         assert tables(store.path) == before
@@ -220,6 +233,16 @@ class TestVersion:
         with duckdb.connect(store.path, read_only=True) as connection:
             assert connection.execute("SELECT max(version) FROM schema_version").fetchall() == [(2,)]
             assert connection.execute("SELECT count(*) FROM later").fetchall() == [(0,)]
+
+    @pytest.mark.parametrize(("has", "gets"), [("9 GiB", "2.0 GiB"), ("700 MiB", "700.0 MiB")])
+    def test_memory_is_bounded_and_a_lower_bound_stays(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch, has: str, gets: str
+    ) -> None:
+        from abkit.store import connection
+
+        monkeypatch.setattr(connection, "_CONFIG", {"memory_limit": has})
+        with connection.connected(store.path, read_only=True, wait=0) as opened:
+            assert opened.execute("SELECT current_setting('memory_limit')").fetchall() == [(gets,)]
 
     def test_no_extension_is_ever_fetched(self, store: Store) -> None:
         from abkit.store.connection import connected

@@ -34,7 +34,7 @@ CREATE TABLE increments (
   previous_ts BIGINT,                   -- when the increment began; NULL where that is not known
   ts BIGINT NOT NULL,
   increment DOUBLE NOT NULL,
-  flags INTEGER NOT NULL                -- 1 reset, 2 birth (counted from 0), 4 gap, 8 birth that was not seen (left out)
+  flags INTEGER NOT NULL                -- 1 reset, 2 birth (counted from 0), 4 gap, 8 birth that was not seen (left out), 16 goes on under other labels: increments.sql, mark_gaps.sql
 );
 
 -- Sums over cells of time: minutes for the newest 48 hours, hours before; no cell straddles a weight epoch.
@@ -48,7 +48,7 @@ CREATE TABLE facts (
   le DOUBLE,
   start_ms BIGINT NOT NULL,
   end_ms BIGINT NOT NULL,
-  total DECIMAL(38, 9) NOT NULL         -- fixed point: a sum does not depend on the order of its parts
+  total DECIMAL(38, 12) NOT NULL         -- fixed point: a sum does not depend on the order of its parts
 );
 
 -- The split in force.

@@ -1,2 +1,2 @@
--- Where the latest pull read from, and the quality as it left it. Parameter: $experiment.
-SELECT source, quality FROM pulls WHERE experiment = $experiment ORDER BY pull DESC LIMIT 1
+-- Where the latest pull read from, the quality as it left it, and until when it asked. Parameter: $experiment.
+SELECT source, quality, end_ms FROM pulls WHERE experiment = $experiment ORDER BY pull DESC LIMIT 1

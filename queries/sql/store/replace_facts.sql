@@ -2,4 +2,4 @@
 DELETE FROM facts WHERE experiment = $experiment AND start_ms >= $from_ms AND start_ms < $to_ms;
 INSERT INTO facts
 SELECT experiment, input, variant, assignment, replicate, instance, le, start_ms, end_ms, total FROM fresh_facts
-ORDER BY start_ms, input, variant, assignment, replicate, instance, le;
+ORDER BY start_ms, input;

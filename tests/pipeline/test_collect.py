@@ -1,0 +1,532 @@
+"""Collecting: the same rows however the window is cut, whatever comes late, fails or is killed midway."""
+
+from __future__ import annotations
+
+import dataclasses
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.compute as pc
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from abkit.errors import InputError, QueryError, SourceUnreachable
+from abkit.evidence import Quality as QualityModel
+from abkit.pipeline.collect import LOOK_BACK_MS, OVERLAP_MS, PullReport, collect
+from abkit.pipeline.health import quality_of
+from abkit.queries import resolve
+from abkit.simulate import Simulation, run
+from abkit.simulate.openmetrics import to_openmetrics
+from abkit.simulate.recording import write_recording
+from abkit.sources.base import Samples
+from abkit.sources.prometheus import PrometheusSource
+from abkit.sources.recording import RecordingSource
+from abkit.spec import Experiment, Role
+from abkit.spec import Source as SourceSettings
+from abkit.store import Store, Weight
+from abkit.window import Window
+from tests.servers import backfill, prometheus
+from tests.simulate.worlds import everything
+from tests.sources.data import MemorySource, Series
+from tests.sources.data import write_recording as write_samples
+from tests.store.rows import MINUTE, START, differences, experiment, living, rows, tables, ticking
+from tests.store.strategies import worlds
+
+SECOND = 1_000
+HOUR = 3_600 * SECOND
+
+
+def pull(
+    store: Store,
+    series: list[Series],
+    now: float,
+    spec: Experiment | None = None,
+    *,
+    start: float | None = None,
+    end: float | None = None,
+) -> PullReport:
+    """Pull until now; times in seconds after START."""
+    return collect(
+        spec or experiment(analysis=FROM),
+        MemorySource(series),
+        store,
+        now_ms=moment(now),
+        start_ms=None if start is None else moment(start),
+        end_ms=None if end is None else moment(end),
+    )
+
+
+def moment(second: float) -> int:
+    return START + round(second * SECOND)
+
+
+FROM = {"start": "2026-11-01"}
+
+
+class TestIdempotence:
+    def test_the_same_window_again_changes_no_row(self, tmp_path: Path) -> None:
+        store = Store(tmp_path / "x.duckdb")
+        series = [ticking(-300, 900), ticking(120, 900, instance="b"), living(-300, 900), living(0, 900, instance="b")]
+        first = pull(store, series, 900, start=0, end=900)
+        before, pulls = tables(store.path), rows(store, "SELECT * FROM pulls")
+        again = pull(store, series, 900, start=0, end=900)
+        assert tables(store.path) == before
+        assert rows(store, "SELECT * FROM pulls") == pulls
+        assert (first.new_samples, again.new_samples) == (first.samples, 0)
+        assert again.quality == first.quality
+
+    @settings(max_examples=12, deadline=None)
+    @given(worlds(), st.lists(st.integers(1, 900), max_size=4))
+    def test_many_pulls_are_one(self, series: list[Series], moments: list[int]) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            at_once, bit_by_bit = Store(Path(folder) / "a.duckdb"), Store(Path(folder) / "b.duckdb")
+            pull(at_once, series, 901)
+            for now in (*sorted(moments), 901):
+                pull(bit_by_bit, [_until(each, now) for each in series], now)
+            assert not differences(at_once.path, bit_by_bit.path).keys() - {"watermarks"}
+
+    def test_over_days_minutes_become_hours(self, tmp_path: Path) -> None:
+        end = 75 * 3_600
+        series = [ticking(-600, end, 300, ab_replicate=str(k), instance=f"i{k}") for k in range(3)]
+        series += [living(-600, end, 300, instance=f"i{k}") for k in range(3)]
+        at_once, bit_by_bit = Store(tmp_path / "a.duckdb"), Store(tmp_path / "b.duckdb")
+        spec = experiment(
+            ramp=[
+                {"from": "2026-11-01", "split": {"control": 9000, "treatment": 1000}},
+                {"from": "2026-11-01T20:20:20Z", "split": {"control": 5000, "treatment": 5000}},
+            ],
+            analysis=FROM,
+        )
+        pull(at_once, series, end, spec)
+        for now in (1_000, 40 * 3_600, 50 * 3_600 + 7, 50 * 3_600 + 900, 70 * 3_600, end):
+            pull(bit_by_bit, [_until(each, now) for each in series], now, spec)
+        assert tables(bit_by_bit.path)["facts"] == tables(at_once.path)["facts"]
+        assert {row[0] for row in rows(at_once, "SELECT end_ms - start_ms FROM facts")} >= {HOUR, MINUTE}
+
+
+def _until(series: Series, now: float) -> Series:
+    return Series(series.labels, [(t, v) for t, v in series.points if t < START + now * SECOND])
+
+
+def _without(series: Series, start: float, end: float) -> Series:
+    return Series(series.labels, [(t, v) for t, v in series.points if not start <= (t - START) / SECOND < end])
+
+
+class TestLateAndLost:
+    def test_late_samples_land_where_they_belong(self, tmp_path: Path) -> None:
+        store, whole = Store(tmp_path / "x.duckdb"), Store(tmp_path / "whole.duckdb")
+        series = [ticking(-300, 900), living(-300, 900)]
+        late = [
+            Series(each.labels, [p for p in each.points if not 420 <= (p[0] - START) / SECOND < 540]) for each in series
+        ]
+        pull(store, late, 600)
+        pull(store, series, 900)
+        pull(whole, series, 900)
+        assert tables(store.path) == tables(whole.path)
+
+    def test_later_than_the_overlap_a_window_of_its_own_finds_them(self, tmp_path: Path) -> None:
+        store, whole = Store(tmp_path / "x.duckdb"), Store(tmp_path / "whole.duckdb")
+        series = [ticking(-300, 3_000), living(-300, 3_000)]
+        late = [
+            Series(each.labels, [p for p in each.points if not 420 <= (p[0] - START) / SECOND < 540]) for each in series
+        ]
+        pull(store, late, 3_000)
+        pull(store, series, 3_000, start=400, end=560)
+        pull(whole, series, 3_000)
+        assert tables(store.path)["increments"] == tables(whole.path)["increments"]
+        assert tables(store.path)["facts"] == tables(whole.path)["facts"]
+
+    def test_what_the_source_forgot_stays(self, tmp_path: Path) -> None:
+        store = Store(tmp_path / "x.duckdb")
+        series = [ticking(-300, 3_000), living(-300, 3_000)]
+        pull(store, series, 3_000)
+        before = tables(store.path)
+        forgetful = [Series(each.labels, [p for p in each.points if p[0] >= START + 2_000 * SECOND]) for each in series]
+        pull(store, forgetful, 3_000, start=0)
+        assert tables(store.path) == before
+        pull(store, [], 3_000, start=0)
+        assert tables(store.path) == before
+
+    def test_a_cell_that_the_watermark_cut_is_made_whole(self, tmp_path: Path) -> None:
+        store = Store(tmp_path / "x.duckdb")
+        series = [ticking(-300, 620), living(-300, 620)]
+        pull(store, series, 620)
+        assert max(row[0] for row in rows(store, "SELECT end_ms FROM facts")) == moment(620)
+        # Nothing for hours, and by then the source has forgotten the rest.
+        pull(store, [ticking(7_200, 7_500), living(7_200, 7_500)], 7_500)
+        ends = [row[0] for row in rows(store, "SELECT DISTINCT end_ms FROM facts ORDER BY end_ms")]
+        assert moment(620) not in ends
+        assert moment(660) in ends
+
+    def test_there_are_no_holes(self, tmp_path: Path) -> None:
+        store, whole = Store(tmp_path / "x.duckdb"), Store(tmp_path / "whole.duckdb")
+        series = [ticking(-300, 9_000), living(-300, 9_000)]
+        pull(store, series, 9_000, start=3_000, end=3_600)
+        pull(store, series, 9_000, start=6_000, end=9_000)
+        pull(store, series, 9_000, start=0, end=600)
+        pull(whole, series, 9_000, start=0)
+        assert tables(store.path)["facts"] == tables(whole.path)["facts"]
+        assert store.span("x") == Window(START, START + 9_000 * SECOND)
+
+    def test_nothing_found_moves_no_watermark(self, tmp_path: Path) -> None:
+        store = Store(tmp_path / "x.duckdb")
+        report = pull(store, [], 600)
+        assert report.samples == 0
+        assert store.span("x") is None
+        pull(store, [ticking(-300, 600)], 900)
+        assert store.span("x") == Window(START, START + 900 * SECOND)
+
+
+class TestWhatIsRead:
+    def asked(self, store: Store, spec: Experiment, now: float) -> dict[str, Window]:
+        source = MemorySource([ticking(-9_000, 9_000), living(-9_000, 9_000)])
+        collect(spec, source, store, now_ms=moment(now))
+        return {selector.split("{")[0]: window for selector, window in source.asked}
+
+    def window(self, start: float, end: float) -> Window:
+        return Window(moment(start) - LOOK_BACK_MS, moment(end))
+
+    def test_the_analysis_window(self, tmp_path: Path) -> None:
+        spec = experiment(analysis={"start": "2026-11-01T00:10:00Z", "end": "2026-11-01T01:00:00Z"})
+        store = Store(tmp_path / "x.duckdb")
+        assert self.asked(store, spec, 1_200)["c_total"] == self.window(600, 1_200)
+        again = self.window(1_200 - OVERLAP_MS / SECOND, 3_600)
+        assert self.asked(store, spec, 9_000)["c_total"] == again
+        # Nothing came of this one: it is asked for from the start.
+        assert self.asked(store, spec, 9_000)["ab_exposed_users_total"] == self.window(600, 3_600)
+
+    def test_a_day_where_nothing_is_said(self, tmp_path: Path) -> None:
+        asked = self.asked(Store(tmp_path / "x.duckdb"), experiment(), 600)
+        assert asked["c_total"] == self.window(600 - 86_400, 600)
+
+    def test_process_starts_of_the_targets_that_were_seen(self, tmp_path: Path) -> None:
+        source = MemorySource([ticking(0, 60), living(0, 60)])
+        collect(experiment(analysis=FROM), source, Store(tmp_path / "x"), now_ms=START + 60_000)
+        assert source.asked[-1][0] == 'process_start_time_seconds{job=~"shop",instance=~"a"}'
+        assert len(source.asked) == 3
+
+    def test_an_input_that_never_answers_does_not_hold_the_others_back(self, tmp_path: Path) -> None:
+        store = Store(tmp_path / "x.duckdb")
+        series = [ticking(-300, 9_000), living(-300, 9_000)]
+        pull(store, series, 8_000)
+        source = MemorySource(series)
+        report = collect(experiment(analysis=FROM), source, store, now_ms=moment(9_000))
+        assert report.window == Window(moment(8_000) - OVERLAP_MS, moment(9_000))
+        assert source.asked[-1][1] == self.window(8_000 - OVERLAP_MS / SECOND, 9_000)
+
+    def test_not_begun_yet(self, tmp_path: Path) -> None:
+        report = pull(Store(tmp_path / "x.duckdb"), [], -60)
+        assert (report.samples, report.window.length_ms) == (0, -60_000)
+        assert not (tmp_path / "x.duckdb").exists()
+
+    def test_an_empty_window_that_was_asked_for(self, tmp_path: Path) -> None:
+        with pytest.raises(InputError, match="window is empty"):
+            pull(Store(tmp_path / "x.duckdb"), [], 900, start=600, end=600)
+
+    def test_outside_a_recording(self, tmp_path: Path) -> None:
+        path = write_samples([], tmp_path / "x.parquet", Window(START - 9_000, START))
+        with pytest.raises(InputError, match=r"holds 2026-10-31T23:59:51Z to 2026-11-01T00:00:00Z, nothing of"):
+            collect(
+                experiment(analysis=FROM), RecordingSource(path), Store(tmp_path / "x.duckdb"), now_ms=START + 9_000
+            )
+
+    def test_an_unknown_metric_before_anything_is_read(self, tmp_path: Path) -> None:
+        with pytest.raises(QueryError, match="convertion"):
+            pull(Store(tmp_path / "x.duckdb"), [], 900, experiment(metrics=["convertion"]))
+
+    def test_a_metric_that_is_added_later_is_read_from_the_start(self, tmp_path: Path) -> None:
+        both = [ticking(-300, 1_800), living(-300, 1_800), _renamed(ticking(-300, 1_800), "ab_exposed_users_total")]
+        store, whole = Store(tmp_path / "x.duckdb"), Store(tmp_path / "whole.duckdb")
+        pull(store, both[:2], 900)
+        pull(store, both, 1_800)
+        pull(whole, both, 1_800)
+        assert tables(store.path)["facts"] == tables(whole.path)["facts"]
+        assert tables(store.path)["increments"] == tables(whole.path)["increments"]
+
+    def test_progress_is_told(self, tmp_path: Path) -> None:
+        told: list[tuple[str, int, int]] = []
+        source = MemorySource([ticking(0, 60)])
+        collect(
+            experiment(analysis=FROM),
+            source,
+            Store(tmp_path / "x.duckdb"),
+            now_ms=START + 60_000,
+            progress=lambda *step: told.append(step),
+        )
+        assert [step[1:] for step in told] == [(0, 2), (1, 2), (2, 2)]
+        assert told[0][0] == 'c_total{ab_experiment="x"}'
+
+
+def _renamed(series: Series, name: str) -> Series:
+    return Series(dict(series.labels) | {"__name__": name}, series.points)
+
+
+class TestChangesOfTheFile:
+    def test_versions_that_change_sides(self, tmp_path: Path) -> None:
+        series = [
+            Series(
+                {k: v for k, v in ticking(-300, 9_000).labels.items() if k != "ab_variant"} | {"version": "v1"},
+                each.points,
+            )
+            for each in [ticking(-300, 9_000)]
+        ]
+        store, whole = Store(tmp_path / "x.duckdb"), Store(tmp_path / "whole.duckdb")
+        swapped = experiment(variants={"control": "v2", "treatment": "v1"}, analysis=FROM)
+        pull(store, [_until(each, 8_000) for each in series], 8_000)
+        pull(store, series, 9_000, swapped)
+        pull(whole, series, 9_000, swapped)
+        assert tables(store.path)["facts"] == tables(whole.path)["facts"]
+        assert {row[0] for row in rows(store, "SELECT variant FROM facts")} == {"treatment"}
+
+    def test_a_ramp_that_is_written_down_afterwards(self, tmp_path: Path) -> None:
+        series = [ticking(-300, 9_000)]
+        ramp = [
+            {"from": "2026-11-01", "split": {"control": 9000, "treatment": 1000}},
+            {"from": "2026-11-01T00:05:10Z", "split": {"control": 5000, "treatment": 5000}},
+        ]
+        store, whole = Store(tmp_path / "x.duckdb"), Store(tmp_path / "whole.duckdb")
+        pull(store, [_until(each, 8_000) for each in series], 8_000)
+        pull(store, series, 9_000, experiment(ramp=ramp, analysis=FROM))
+        pull(whole, series, 9_000, experiment(ramp=ramp, analysis=FROM))
+        assert tables(store.path)["facts"] == tables(whole.path)["facts"]
+        assert tables(store.path)["weights"] == tables(whole.path)["weights"]
+
+    def test_a_split_that_changes_between_pulls(self, tmp_path: Path) -> None:
+        store = Store(tmp_path / "x.duckdb")
+        series = [ticking(-300, 1_800)]
+        pull(store, series, 600)
+        other = experiment(
+            variants={"control": {"version": "v1", "weight": 9_000}, "treatment": {"version": "v2", "weight": 1_000}},
+            analysis=FROM,
+        )
+        pull(store, series, 905, other)
+        before, changed = START + 600 * SECOND, START + 905 * SECOND
+        expected = (
+            Weight(START, before, "control", 5_000),
+            Weight(START, before, "treatment", 5_000),
+            Weight(before, changed, "control", 9_000, "unknown"),
+            Weight(before, changed, "treatment", 1_000, "unknown"),
+            Weight(changed, None, "control", 9_000),
+            Weight(changed, None, "treatment", 1_000),
+        )
+        assert store.weights("x") == expected
+        pull(store, series, 1_800, other)
+        assert store.weights("x") == expected
+        edges = {edge for row in rows(store, "SELECT start_ms, end_ms FROM facts") for edge in row}
+        assert changed in edges
+
+    def test_a_technical_metric_that_joins(self, tmp_path: Path) -> None:
+        series = [ticking(-300, 9_000, ab_replicate="3")]
+        store = Store(tmp_path / "x.duckdb")
+        pull(store, series, 8_000)
+        assert rows(store, "SELECT DISTINCT instance FROM facts") == [("",)]
+        more = {"name": "d", "kind": "rate", "direction": "none", "scope": "technical"}
+        more["numerator"] = 'c_total{ab_experiment="$experiment"}'
+        own = {"name": "c", "kind": "rate", "direction": "none", "numerator": more["numerator"]}
+        pull(store, series, 9_000, experiment(metrics=[own, more], analysis=FROM))
+        assert rows(store, "SELECT DISTINCT instance FROM facts") == [("a",)]
+
+
+class TestQuality:
+    def test_everything_that_can_be_wrong(self, tmp_path: Path) -> None:
+        points = [(t, v) for t, v in ticking(-300, 900).points if not 100 < (t - START) / SECOND < 200]
+        gappy = Series(ticking(-300, 900).labels, points)
+        series = [
+            gappy,
+            living(-300, 900),
+            ticking(-300, 900, ab_variant="nobody"),
+            ticking(-300, 900, ab_replicate="32"),
+            ticking(-300, 900, ab_replicate="x"),
+            ticking(450, 900, instance="new"),
+        ]
+        report = pull(Store(tmp_path / "x.duckdb"), series, 900)
+        quality = report.quality
+        assert quality.scrape_interval_ms == 15_000
+        assert quality.targets == 2
+        assert quality.gaps == 1
+        assert quality.resets == 0
+        assert quality.unseen_births == 1
+        assert quality.targets_without_start == 1
+        assert quality.unmatched_series == {"nobody": 1}
+        assert quality.bad_replicates == {"32": 1, "x": 1}
+        assert quality.missing_variants == ("treatment",)
+        assert quality.empty_inputs == ("exposed-users/numerator",)
+        assert Store(tmp_path / "x.duckdb").quality("x") == quality
+        found = quality_of(quality, experiment())
+        assert found.status == "invalid"
+        assert len(found.findings) == 7
+        assert "treatment" in found.findings[0].message
+
+    def test_all_is_well(self, tmp_path: Path) -> None:
+        good = [ticking(-300, 900), ticking(-300, 900, ab_variant="treatment"), living(-300, 900)]
+        good.append(_renamed(good[0], "ab_exposed_users_total"))
+        report = pull(Store(tmp_path / "x.duckdb"), good, 900)
+        assert quality_of(report.quality, experiment()) == QualityModel(status="ok")
+
+    def test_what_the_server_said(self, tmp_path: Path) -> None:
+        source = MemorySource([ticking(0, 60)], warnings=("partial answer",))
+        report = collect(experiment(analysis=FROM), source, Store(tmp_path / "x.duckdb"), now_ms=START + 60_000)
+        assert report.quality.warnings == ("partial answer",)
+
+
+class TestFailures:
+    def test_a_source_that_breaks_leaves_the_store_alone(self, tmp_path: Path) -> None:
+        class Breaking(MemorySource):
+            def fetch(self, selector: str, window: Window) -> Iterator[Samples]:
+                yield from super().fetch(selector, window)
+                if "exposed" in selector:
+                    msg = "gone"
+                    raise SourceUnreachable(msg)
+
+        store = Store(tmp_path / "x.duckdb")
+        pull(store, [ticking(-300, 600)], 600)
+        before = tables(store.path)
+        with pytest.raises(SourceUnreachable):
+            collect(experiment(analysis=FROM), Breaking([ticking(-300, 900)]), store, now_ms=START + 900_000)
+        assert tables(store.path) == before
+
+    @pytest.mark.parametrize("step", ["store/insert_samples", "store/replace_facts", "quality", "store/record_pull"])
+    def test_all_or_nothing(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+        import abkit.store.writing as writing
+
+        store = Store(tmp_path / "x.duckdb")
+        pull(store, [ticking(-300, 600)], 600)
+        before = tables(store.path)
+        right = writing.run
+
+        def run(connection: Any, name: str, **values: Any) -> list[tuple[Any, ...]]:
+            found = right(connection, name, **values)
+            if name == step:
+                raise KeyboardInterrupt
+            return found
+
+        monkeypatch.setattr(writing, "run", run)
+        with pytest.raises(KeyboardInterrupt):
+            pull(store, [ticking(-300, 900)], 900)
+        monkeypatch.undo()
+        assert tables(store.path) == before
+        pull(store, [ticking(-300, 900)], 900)
+        assert tables(store.path) != before
+
+    def test_killed_at_any_moment(self, tmp_path: Path) -> None:
+        code = """
+import sys
+from pathlib import Path
+from abkit.evidence import Quality as QualityModel
+from abkit.pipeline.health import quality_of
+from abkit.pipeline.collect import collect
+from abkit.store import Store
+from tests.sources.data import MemorySource
+from tests.store.rows import START, experiment, living, ticking
+series = [ticking(-300, 20_000, instance=str(i), ab_replicate=str(i)) for i in range(12)]
+series += [living(-300, 20_000, instance=str(i)) for i in range(12)]
+spec, source = experiment(analysis={"start": "2026-11-01"}), MemorySource(series)
+print("go", flush=True)
+collect(spec, source, Store(sys.argv[1]), now_ms=START + int(sys.argv[2]))
+"""
+
+        def start(path: Path, now: int) -> subprocess.Popen[bytes]:
+            command = [sys.executable, "-c", code, str(path), str(now)]
+            process = subprocess.Popen(command, stdout=subprocess.PIPE)
+            assert process.stdout is not None
+            with process.stdout as said:
+                assert said.readline() == b"go\n"
+            return process
+
+        path = tmp_path / "x.duckdb"
+        assert start(path, 9_000_000).wait(timeout=60) == 0
+        before, after = tmp_path / "before.duckdb", tmp_path / "after.duckdb"
+        before.write_bytes(path.read_bytes())
+        after.write_bytes(path.read_bytes())
+        begun = time.monotonic()
+        assert start(after, 20_000_000).wait(timeout=60) == 0
+        length = time.monotonic() - begun
+        killed = 0
+        for part in (0.5, 0.85):
+            process = start(path, 20_000_000)
+            time.sleep(length * part * 0.6)
+            process.send_signal(signal.SIGKILL)
+            killed += process.wait(timeout=60) == -signal.SIGKILL
+            assert {} in (differences(path, before), differences(path, after))
+        assert killed
+        assert start(path, 20_000_000).wait(timeout=60) == 0
+        assert differences(path, after) == {}
+
+
+# ---- against a known truth ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def simulation() -> Simulation:
+    return run(dataclasses.replace(everything(), scrape_interval_ms=3 * MINUTE))
+
+
+@pytest.fixture(scope="module")
+def recorded(simulation: Simulation, tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """The world, collected from a recording of it."""
+    folder = tmp_path_factory.mktemp("recorded")
+    write_recording(simulation, folder / "x.parquet", "a test's world")
+    store, world = Store(folder / "x.duckdb"), simulation.world
+    source = RecordingSource(folder / "x.parquet")
+    collect(_spec(simulation), source, store, start_ms=world.start_ms, now_ms=world.end_ms)
+    return store
+
+
+def _spec(simulation: Simulation) -> Experiment:
+    world = simulation.world
+    return Experiment.model_validate(
+        {
+            "metadata": {"name": world.experiment},
+            "service": {"name": "my-service", "namespace": "shop"},
+            "variants": {arm.name: {"version": arm.version, "weight": arm.weight} for arm in world.arms},
+            "metrics": {
+                "primary": ["conversion"],
+                "guardrails": ["error-rate", "latency-p99"],
+                "secondary": ["click-rate", "page-load-time", "orders-per-page-view", "revenue-per-user"],
+            },
+        }
+    )
+
+
+def _check(store: Store, spec: Experiment, simulation: Simulation) -> None:
+    truth = simulation.truth
+    totals = store.totals(spec.name, Window(truth.start_ms, truth.end_ms))
+    checked = 0
+    for metric in resolve(spec):
+        for role, each in metric.inputs.items():
+            if role is Role.BUCKET or "istio" in each.selector:
+                continue
+            family = each.selector.split("{")[0]
+            for variant in spec.variants:
+                mask = pc.and_(pc.equal(totals["input"], each.id), pc.equal(totals["variant"], variant))
+                found = pc.sum(totals.filter(mask)["total"]).as_py()
+                true = truth.total(family, variant=variant)
+                assert found == pytest.approx(true.visible, abs=1e-6), (family, variant)
+                checked += 1
+    assert checked >= 12
+
+
+class TestTruth:
+    def test_a_recording_gives_what_the_scrapes_saw(self, recorded: Store, simulation: Simulation) -> None:
+        _check(recorded, _spec(simulation), simulation)
+
+    @pytest.mark.prometheus
+    def test_a_real_prometheus_gives_the_same_rows(
+        self, tmp_path: Path, recorded: Store, simulation: Simulation
+    ) -> None:
+        spec, start, now = _spec(simulation), simulation.world.start_ms, simulation.world.end_ms
+        once, twice = Store(tmp_path / "once.duckdb"), Store(tmp_path / "twice.duckdb")
+        with prometheus(backfill(to_openmetrics(simulation), tmp_path / "tsdb")) as url:
+            source = PrometheusSource(SourceSettings.model_validate({"prometheus": url}))
+            collect(spec, source, once, start_ms=start, now_ms=now)
+            collect(spec, source, twice, start_ms=start, end_ms=start + HOUR + 12_345, now_ms=now)
+            collect(spec, source, twice, now_ms=now)
+        assert differences(once.path, recorded.path) == {}
+        assert differences(twice.path, recorded.path) == {}

@@ -1,0 +1,58 @@
+"""What the README shows is true: its code runs, its experiment file is valid, its commands exist."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.main import get_command
+
+from abkit import spec
+from abkit.cli import app
+from abkit.queries import resolve
+
+README = (Path(__file__).resolve().parent.parent / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+def test_its_pictures_are_there() -> None:
+    pictures = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", README)
+    assert pictures
+    for picture in pictures:
+        assert (Path(__file__).resolve().parent.parent / picture).read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_experiment_file_is_valid() -> None:
+    (text,) = blocks("yaml")
+    experiment = spec.loads(text)
+    assert [metric.name for metric in resolve(experiment)][:2] == ["conversion", "error-rate"]
+
+
+def test_the_service_counts_what_a_user_does() -> None:
+    from prometheus_client import REGISTRY
+
+    (code,) = blocks("python")
+    names: dict[str, Any] = {}
+    exec(compile(code, "README.md", "exec"), names)
+    answer = names["application"](
+        {"REQUEST_METHOD": "GET", "PATH_INFO": "/", "wsgi.url_scheme": "https"}, lambda *_: lambda _data: None
+    )
+    assert b"".join(answer) == b"hello"
+    families = {"ab_page_views_total": 1.0, "ab_exposed_users_total": 1.0}
+    for family, wanted in families.items():
+        samples = [s for metric in REGISTRY.collect() for s in metric.samples if s.name == family]
+        mine = [s.value for s in samples if s.labels["ab_experiment"] == "my-service"]
+        assert sum(mine) == wanted, family
+
+
+@pytest.mark.parametrize("command", sorted(get_command(app).commands))  # type: ignore[attr-defined]
+def test_every_command_is_in_the_table_and_has_examples(command: str) -> None:
+    assert re.search(rf"^\| `abkit {command}\b", README, flags=re.MULTILINE), "say it in the README's table"
+    help_text = get_command(app).commands[command].help or ""  # type: ignore[attr-defined]
+    assert help_text
+    assert command == "demo" or "Examples:" in help_text
