@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abkit.spec.analysis import DEFAULT_LIMITS, Analysis, Canary, Limit, Looks, OnHarm
+from abkit.spec.analysis import Analysis, BanditSettings, Canary, Limit, Looks, OnHarm, PriorSettings, Segment
 from abkit.spec.base import parse_duration
 from abkit.spec.experiment import Experiment, Metadata, Strategy
 from abkit.spec.loading import find_specs, load, loads
@@ -14,6 +14,7 @@ __all__ = [
     "DEFAULT_LIMITS",
     "Analysis",
     "Assignment",
+    "BanditSettings",
     "BasicAuth",
     "Canary",
     "Direction",
@@ -27,10 +28,12 @@ __all__ = [
     "MetricRef",
     "Metrics",
     "OnHarm",
+    "PriorSettings",
     "RampStep",
     "Role",
     "Rule",
     "Scope",
+    "Segment",
     "Service",
     "Source",
     "Strategy",

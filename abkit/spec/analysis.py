@@ -11,7 +11,17 @@ from pydantic import Field, model_validator
 
 from abkit.spec.base import DnsLabel, Duration, Model, Moment
 
-__all__ = ["DEFAULT_LIMITS", "Analysis", "Canary", "Limit", "Looks", "OnHarm"]
+__all__ = [
+    "DEFAULT_LIMITS",
+    "Analysis",
+    "BanditSettings",
+    "Canary",
+    "Limit",
+    "Looks",
+    "OnHarm",
+    "PriorSettings",
+    "Segment",
+]
 
 
 class Looks(StrEnum):
@@ -21,6 +31,45 @@ class Looks(StrEnum):
     """At any time: confidence sequences."""
     FIXED = "fixed"
     """Once, at the planned end: fixed-horizon intervals."""
+    OBRIEN_FLEMING = "obrien-fleming"
+    """A few times, at planned moments: group sequential, little α early."""
+    POCOCK = "pocock"
+    """A few times, at planned moments: group sequential, α spent evenly."""
+
+    @property
+    def grouped(self) -> bool:
+        """Whether looks come at planned moments and spend α."""
+        return self in {Looks.OBRIEN_FLEMING, Looks.POCOCK}
+
+
+class Segment(Model):
+    """A label by whose values results are shown apart; each value is read from the source by itself."""
+
+    label: Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$")]
+    """A label of the metrics' series, such as `device`."""
+    values: Annotated[tuple[Annotated[str, Field(strict=True, min_length=1)], ...], Field(min_length=2, max_length=20)]
+    """Its values, such as [mobile, desktop]."""
+
+    @model_validator(mode="after")
+    def _once(self) -> Self:
+        if len(set(self.values)) < len(self.values):
+            msg = "a value is listed twice: name each once"
+            raise ValueError(msg)
+        return self
+
+
+class PriorSettings(Model):
+    """Prior of the lift for the Bayesian view: normal on the log ratio, around no effect."""
+
+    sd: Annotated[float, Field(gt=0, le=2)] = 0.1
+    """Its standard deviation: 0.1 takes two thirds of all lifts to be within 10 %."""
+
+
+class BanditSettings(Model):
+    """Asks for a proposal of weights by Thompson sampling; nothing is changed by it."""
+
+    floor: Annotated[float, Field(gt=0, le=0.5)] = 0.1
+    """Share of the users that each variant keeps."""
 
 
 class Analysis(Model):
@@ -36,11 +85,38 @@ class Analysis(Model):
     """When the result may be read."""
     mde: Annotated[float, Field(ge=1e-4, le=10)] = 0.05
     """Smallest relative effect worth finding; the confidence sequence is tuned to it."""
+    power: Annotated[float, Field(ge=0.5, le=0.99)] = 0.8
+    """Probability with which the smallest effect worth finding should be found."""
+    planned_looks: Annotated[int, Field(strict=True, ge=2, le=20)] = 5
+    """Number of looks of a group-sequential test, evenly spaced from start to end."""
+    warm_up: Duration = timedelta(0)
+    """Time after the start, and after each change of a canary's split, that does not count."""
+    pre_period: Duration | None = None
+    """Time before the start in which the assignment was labelled and not yet routed on: the covariate of CUPED."""
+    history: Duration = timedelta(0)
+    """Time before the start that is pulled too, for comparisons with the past."""
+    segments: tuple[Segment, ...] = ()
+    """Labels by whose values the results are shown apart."""
+    prior: PriorSettings = PriorSettings()
+    """Prior of the Bayesian view."""
+    bandit: BanditSettings | None = None
+    """Whether weights are proposed."""
 
     @model_validator(mode="after")
     def _order(self) -> Self:
         if self.start is not None and self.end is not None and self.end <= self.start:
             msg = f"end {self.end:%Y-%m-%dT%H:%MZ} is not after start {self.start:%Y-%m-%dT%H:%MZ}: give a later end"
+            raise ValueError(msg)
+        if self.looks.grouped and (self.start is None or self.end is None):
+            msg = f"looks: {self.looks} comes at planned moments: give start and end, or take looks: always-valid"
+            raise ValueError(msg)
+        for name, given in (("pre-period", self.pre_period), ("history", self.history)):
+            if given and self.start is None:
+                msg = f"{name} lies before the start: give start"
+                raise ValueError(msg)
+        labels = [segment.label for segment in self.segments]
+        if len(set(labels)) < len(labels):
+            msg = "segments name a label twice: put its values in one list"
             raise ValueError(msg)
         return self
 

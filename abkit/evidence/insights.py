@@ -1,0 +1,187 @@
+"""What is shown beside the comparison that decides: power, Bayes, covariates, segments, time."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from abkit.evidence.base import Interval, Model, Status
+
+__all__ = [
+    "Anomaly",
+    "Bandit",
+    "Bayesian",
+    "Covariate",
+    "Interaction",
+    "LookPlan",
+    "Novelty",
+    "PeriodChange",
+    "Power",
+    "SegmentResult",
+]
+
+
+class Bayesian(Model):
+    """The posterior of the lift under a stated prior: shown, never decided on."""
+
+    probability_better: float | None
+    """That the treatment is better, in the metric's direction."""
+    lift: float | None
+    """Posterior median."""
+    lift_ci: Interval | None
+    """Equal-tailed credible interval."""
+    loss_ship: float | None
+    """Expected relative loss if the treatment ships and is worse."""
+    loss_keep: float | None
+    """Expected relative loss if the control stays and is worse."""
+    prior: str
+    """The prior, in words."""
+    status: Status = Status()
+
+
+class Power(Model):
+    """What this experiment can find, and by when, with the looks that it has."""
+
+    power: float
+    """The planned power, 0.8 where the experiment file has none."""
+    mde: float | None
+    """Smallest relative effect that the data so far find with that power."""
+    planned: float
+    """The relative effect worth finding (`analysis.mde`)."""
+    achieved: float | None
+    """Probability that the data so far find the planned effect."""
+    days: float | None
+    """Days from the start until the planned effect is found with that power; None where that can't be said."""
+    reachable: float | None = None
+    """Smallest relative effect that these users can ever show, where they come back and information saturates."""
+    saturates: bool = False
+    """Whether recurring users cap what more days can show."""
+    note: str = ""
+    """One sentence for a product analyst."""
+    status: Status = Status()
+
+
+class Covariate(Model):
+    """What the labelled pre-period removed from the noise (CUPED)."""
+
+    variance_removed: float | None
+    """Share of the variance, 0 ... 1."""
+    lift: float | None
+    """The lift without the covariate."""
+    lift_ci: Interval | None
+    """Its fixed-horizon interval."""
+    status: Status = Status()
+    """Why the covariate was not used; ok where it was."""
+
+
+class LookPlan(Model):
+    """The looks of a group-sequential test."""
+
+    spending: Literal["obrien-fleming", "pocock"]
+    planned: int
+    """Number of looks."""
+    taken: int
+    """Looks that have come."""
+    last: datetime | None
+    """When the newest was; what decides is the data until then."""
+    next: datetime | None
+    """When the next is due; None after the last one."""
+    fraction: float | None
+    """Information fraction of the newest look, 0 ... 1."""
+    spent: float | None
+    """α spent by then."""
+
+
+class SegmentResult(Model):
+    """One metric of one treatment within one segment."""
+
+    label: str
+    """The segment's label, such as `device`."""
+    segment: str
+    """Its value, such as `mobile`."""
+    metric: str
+    variant: str
+    baseline: float | None
+    value: float | None
+    lift: float | None
+    lift_ci: Interval | None
+    """Fixed-horizon."""
+    p_value: float | None
+    p_adjusted: float | None = None
+    """Corrected over all segments of all labels."""
+    status: Status = Status()
+
+
+class Interaction(Model):
+    """Whether the lift differs between the segments of one label."""
+
+    label: str
+    metric: str
+    variant: str
+    p_value: float | None
+    p_adjusted: float | None = None
+    """Corrected over labels, metrics and treatments."""
+    method: str = ""
+    status: Status = Status()
+
+
+class PeriodChange(Model):
+    """One variant's metric now and then: descriptive, since nothing was randomised between two times."""
+
+    metric: str
+    variant: str
+    against: Literal["last-week", "last-period"]
+    """The same hours a week before, or the time of equal length just before."""
+    start: datetime
+    """Start of the newer time."""
+    end: datetime
+    """Its end."""
+    before: float | None
+    now: float | None
+    change: float | None
+    """now / before - 1."""
+    change_ci: Interval | None
+    p_value: float | None
+    status: Status = Status()
+
+
+class Novelty(Model):
+    """Whether a lift fades or grows from day to day."""
+
+    metric: str
+    variant: str
+    slope: float | None
+    """Change of the log lift a day."""
+    slope_ci: Interval | None
+    p_value: float | None
+    early: float | None
+    """Lift of the first half of the days."""
+    late: float | None
+    """Lift of the second half."""
+    status: Status = Status()
+
+
+class Anomaly(Model):
+    """A moment at which a series stands out from its own past."""
+
+    metric: str
+    variant: str
+    at: datetime
+    """Start of the interval."""
+    value: float
+    expected: float
+    low: float
+    high: float
+    """The band that it should lie in."""
+
+
+class Bandit(Model):
+    """Weights that Thompson sampling would set: a proposal, nothing is changed."""
+
+    metric: str
+    weights: dict[str, int]
+    """Variant → basis points."""
+    probability_best: dict[str, float]
+    floor: int
+    """Basis points that each variant keeps."""
+    status: Status = Status()
