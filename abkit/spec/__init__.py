@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from abkit.spec.analysis import Analysis, BanditSettings, Canary, Limit, Looks, OnHarm, PriorSettings, Segment
+from abkit.spec.analysis import (
+    DEFAULT_LIMITS,
+    Analysis,
+    BanditSettings,
+    Canary,
+    Limit,
+    Looks,
+    OnHarm,
+    PriorSettings,
+    Segment,
+)
 from abkit.spec.base import parse_duration
 from abkit.spec.experiment import Experiment, Metadata, Strategy
 from abkit.spec.loading import find_specs, load, loads
