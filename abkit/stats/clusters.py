@@ -12,7 +12,7 @@ from abkit.stats.values import Value, value
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["ClusterSums", "divide", "effective_clusters"]
+__all__ = ["ClusterSums", "divide", "effective_clusters", "effective_events"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,3 +98,16 @@ def effective_clusters(den: NDArray[np.float64]) -> NDArray[np.float64]:
     # Shares first: the squares of enormous sums would overflow.
     share = divide(den, den.sum(-1, keepdims=True))
     return np.nan_to_num(divide(1.0, (share * share).sum(-1)))
+
+
+def effective_events(num: NDArray[np.float64]) -> NDArray[np.float64]:
+    """As how many single events sums are spread over clusters, last axis = cluster; 0 without any, infinite if evenly.
+
+    n independent events on B clusters have about n/(1 + n/B) effective clusters: this is that n.
+
+    >>> effective_events(np.array([[1.0, 0.0, 1.0, 0.0], [1.0, 2.0, 2.0, 1.0]])).round(6).tolist()
+    [4.0, 36.0]
+    """
+    clusters = effective_clusters(np.abs(num))
+    left = 1 - clusters / num.shape[-1]
+    return np.where(left > 1e-12, clusters / np.where(left > 1e-12, left, 1.0), np.inf)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from abkit.stats.clusters import ClusterSums, divide, effective_clusters
+from abkit.stats.clusters import ClusterSums, divide, effective_clusters, effective_events
 from abkit.stats.comparison import Comparison, conclude
 from abkit.stats.ratio import leave_one_out_variance, linearised, variance_of_mean
 from abkit.stats.small_arms import MINIMUM_EFFECTIVE_CLUSTERS, SMALL_ARM, guarded, inflated, too_few
@@ -124,13 +124,17 @@ def cuped(
     relative = [divide(u, v[..., None]) for u, v in zip(residual, adjusted, strict=True)]
     log_own = variance_of_mean(relative[0]), variance_of_mean(relative[1])
     effective = effective_clusters(control.den), effective_clusters(treatment.den)
+    rare = (
+        np.minimum(effective[0], effective_events(control.num)),
+        np.minimum(effective[1], effective_events(treatment.num)),
+    )
     empty = (full[0].num == 0) & (full[0].den > 0), (full[1].num == 0) & (full[1].den > 0)
     scale = divide(full[0].den, full[1].den)
-    variance = inflated(variance, own, guarded(own, scale, effective, empty))
+    variance = inflated(variance, own, guarded(own, scale, rare, empty))
     log_variance = inflated(log_variance, log_own, guarded(log_own, scale, effective, empty))
     plain_own = variance_of_mean(parts[0]), variance_of_mean(parts[1])
     plain = leave_one_out_variance(left[1].ratio - left[0].ratio)
-    plain = inflated(plain, plain_own, guarded(plain_own, scale, effective, empty))
+    plain = inflated(plain, plain_own, guarded(plain_own, scale, rare, empty))
 
     same = np.asarray((pre[0].num == pre[1].num).all(-1) & (pre[0].den == pre[1].den).all(-1))
     missing: list[tuple[ArrayLike, str]] = [
@@ -146,7 +150,7 @@ def cuped(
         (np.asarray(G < 3), f"fewer than three {cluster}s: a slope and its error can't both be estimated"),
         (np.isnan(theta), "unavailable: the covariate does not vary"),
     ]
-    small = (effective[0] < SMALL_ARM) | (effective[1] < SMALL_ARM) | empty[0] | empty[1]
+    small = (rare[0] < SMALL_ARM) | (rare[1] < SMALL_ARM) | empty[0] | empty[1]
     method = f"CUPED on a labelled pre-period, slope pooled over arms, delete-one-{cluster} jackknife, t({G - 1})"
     if small.any():
         method += ", small-arm rule"

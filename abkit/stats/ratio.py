@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from abkit.stats.clusters import ClusterSums, divide, effective_clusters
+from abkit.stats.clusters import ClusterSums, divide, effective_clusters, effective_events
 from abkit.stats.comparison import Comparison, conclude
 from abkit.stats.small_arms import MINIMUM_EFFECTIVE_CLUSTERS, SMALL_ARM, guarded, inflated, lent, too_few
 from abkit.stats.special import check_alternative, check_confidence
@@ -109,7 +109,12 @@ def ratios(
     single = np.asarray(number[0]) == 1, np.asarray(number[1]) == 1
     empty = (num[0] == 0) & ~np.isnan(rate[0]), (num[1] == 0) & ~np.isnan(rate[1])
     bar = SMALL_ARM if small_arm_rule and not instances else 0.0
-    after = guarded(plain, scale, effective, empty, bar)
+    # A difference of few events is as uncertain as one of few clusters; the log ratio knows it by itself.
+    rare = (
+        np.minimum(effective[0], effective_events(control.num)),
+        np.minimum(effective[1], effective_events(treatment.num)),
+    )
+    after = guarded(plain, scale, rare, empty, bar)
     log_after = guarded(log, scale, effective, empty, bar)
 
     refusals: list[tuple[ArrayLike, str]] = []
@@ -142,7 +147,7 @@ def ratios(
     if lone:
         method += lone
         assumption = f"{assumption[:-1]}, and {cluster}s of both arms vary alike."
-    small = (effective[0] < bar) | (effective[1] < bar) | empty[0] | empty[1]
+    small = (rare[0] < bar) | (rare[1] < bar) | empty[0] | empty[1]
     if small.any():
         method += ", small-arm rule"
     return conclude(

@@ -5,6 +5,10 @@ and is often far too low: an arm of 5 % with 200 users calls a false winner in 2
 Satterthwaite's degrees of freedom nor more replicates cure it. Under no effect both arms have the same users, so the
 variance of the other arm, scaled by the ratio of the denominators, is a second estimate of the same thing: the larger
 of the two is used.
+
+The variance of an arm with few events is as poor, however many clusters it has: with 2 events beside 38 the interval of
+the difference covers 90 %. So an arm is small too where its events are spread as fewer than 30 independent ones would
+be. The log ratio's own variance is large there by itself, and needs no such help.
 """
 
 from __future__ import annotations
@@ -32,7 +36,7 @@ __all__ = [
 ]
 
 SMALL_ARM = 30.0
-"""Effective clusters below which an arm's variance is checked against the other arm's."""
+"""Effective clusters, or effective events, below which an arm's variance is checked against the other arm's."""
 
 MINIMUM_EFFECTIVE_CLUSTERS = 1.5
 """Effective clusters, in each arm, below which there is no result.

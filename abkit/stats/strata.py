@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from abkit.stats.clusters import ClusterSums, divide, effective_clusters
+from abkit.stats.clusters import ClusterSums, divide, effective_clusters, effective_events
 from abkit.stats.comparison import Comparison, conclude
 from abkit.stats.ratio import leave_one_out_variance, linearised, variance_of_mean
 from abkit.stats.small_arms import MINIMUM_EFFECTIVE_CLUSTERS, SMALL_ARM, guarded, inflated, too_few
@@ -86,6 +86,9 @@ def stratified(
     # Denominators in units of the mixture: with one stratum, the denominators themselves up to a factor.
     mixed = [np.nan_to_num(divide(arm.den, d[..., None]) * share).sum(-2) for arm, d in zip(arms, den, strict=True)]
     effective = effective_clusters(mixed[0]), effective_clusters(mixed[1])
+    events = [np.nan_to_num(divide(arm.num, d[..., None]) * share).sum(-2) for arm, d in zip(arms, den, strict=True)]
+    # A difference of few events is as uncertain as one of few clusters; the log ratio knows it by itself.
+    rare = np.minimum(effective[0], effective_events(events[0])), np.minimum(effective[1], effective_events(events[1]))
     squared = share[..., 0] ** 2
     expected = [np.nan_to_num(divide(squared, d)).sum(-1) for d in den]
     scale = divide(expected[1], expected[0])
@@ -95,7 +98,7 @@ def stratified(
         variance_of_mean(divide(parts[1], rate[1][..., None])),
     )
     empty = rate[0] == 0, rate[1] == 0
-    after, log_after = guarded(plain, scale, effective, empty), guarded(log, scale, effective, empty)
+    after, log_after = guarded(plain, scale, rare, empty), guarded(log, scale, effective, empty)
 
     variance = inflated(leave_one_out_variance(left[1] - left[0]), plain, after)
     good = (left[0] > 0) & (left[1] > 0)
@@ -116,7 +119,7 @@ def stratified(
         (np.asarray(G == 1), f"one {cluster}: nothing shows how much it varies"),
     ]
     refusals += too_few(effective, (G, G), cluster, minimum_effective)
-    small = (effective[0] < SMALL_ARM) | (effective[1] < SMALL_ARM) | empty[0] | empty[1]
+    small = (rare[0] < SMALL_ARM) | (rare[1] < SMALL_ARM) | empty[0] | empty[1]
     least, most = int(used.min(initial=total)), int(used.max(initial=0))
     shown = f"{most}" if least == most else f"{least} to {most}"
     method = (

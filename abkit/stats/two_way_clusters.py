@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from abkit.stats.clusters import ClusterSums, divide, effective_clusters
+from abkit.stats.clusters import ClusterSums, divide, effective_clusters, effective_events
 from abkit.stats.comparison import Comparison, conclude
 from abkit.stats.ratio import (
     active,
@@ -88,16 +88,18 @@ def two_way(
     parts = [_cells(arm) for arm in arms]
     relative = [divide(u, r[..., None, None]) for u, r in zip(parts, rate, strict=True)]
     by_replicate = [effective_clusters(arm.den.sum(-1)) for arm in arms]
+    # A difference of few events is as uncertain as one of few clusters; the log ratio knows it by itself.
+    rare = [np.minimum(e, effective_events(arm.num.sum(-1))) for e, arm in zip(by_replicate, arms, strict=True)]
     served = [arm.den.sum(-2) for arm in arms]
     by_instance = effective_clusters(served[0]), effective_clusters(served[1])
     number = active(served[0]), active(served[1])
     scale = divide(den[0], den[1])
     empty = (num[0] == 0) & ~np.isnan(rate[0]), (num[1] == 0) & ~np.isnan(rate[1])
 
-    def variance(cells: list[Floats]) -> Floats:
+    def variance(cells: list[Floats], effective: list[Floats]) -> Floats:
         replicates = [u.sum(-1) for u in cells]
         each = variance_of_mean(replicates[0]), variance_of_mean(replicates[1])
-        rule = guarded(each, scale, (by_replicate[0], by_replicate[1]), empty)
+        rule = guarded(each, scale, (effective[0], effective[1]), empty)
         v_rep = variance_of_mean(replicates[1] - replicates[0]) * inflation(each, rule)
         alone = (
             variance_of_instances(cells[0].sum(-2), served[0]),
@@ -115,7 +117,7 @@ def two_way(
     ]
     refusals += too_few((by_replicate[0], by_replicate[1]), (G, G), cluster, minimum_effective)
     refusals += too_few(by_instance, number, instance, minimum_effective, larger=False)
-    small = (by_replicate[0] < SMALL_ARM) | (by_replicate[1] < SMALL_ARM) | empty[0] | empty[1]
+    small = (rare[0] < SMALL_ARM) | (rare[1] < SMALL_ARM) | empty[0] | empty[1]
     method = f"ratio of sums, two-way clusters ({cluster}, {instance}), t on effective {instance}s"
     assumption = f"Cells that share neither {cluster} nor {instance} vary independently of one another."
     lone = borrower(single, instance)
@@ -127,8 +129,8 @@ def two_way(
     return conclude(
         rate[0],
         rate[1],
-        variance(parts),
-        variance(relative),
+        variance(parts, rare),
+        variance(relative, by_replicate),
         df=instance_df(by_instance),
         confidence=confidence,
         alternative=alternative,

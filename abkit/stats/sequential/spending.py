@@ -28,7 +28,7 @@ from abkit.stats.special import (
 from abkit.stats.values import Flag, Interval, Text, Value, flag, interval, numbers, pick, text, value
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -123,9 +123,8 @@ def spent(fraction: ArrayLike, alpha: float, spending: str = "obrien-fleming") -
     return np.asarray(2 * normal_cdf(-z))
 
 
-@lru_cache(maxsize=4096)
 def boundaries(
-    fractions: tuple[float, ...], alpha: float, spending: str = "obrien-fleming", *, two_sided: bool = True
+    fractions: Iterable[float], alpha: float, spending: str = "obrien-fleming", *, two_sided: bool = True
 ) -> tuple[float, ...]:
     """Boundaries of z at looks on given fractions of the planned information.
 
@@ -144,11 +143,17 @@ def boundaries(
     >>> [round(z, 3) for z in boundaries((0.2, 0.4, 0.6, 0.8, 1.0), 0.05, "pocock")]
     [2.438, 2.427, 2.41, 2.397, 2.386]
     """
-    if any(b <= a for a, b in zip((0.0, *fractions), fractions, strict=False)):
-        msg = f"fractions are {fractions!r}; they must rise, from above 0"
+    looks = tuple(float(fraction) for fraction in fractions)
+    if any(b <= a for a, b in zip((0.0, *looks), looks, strict=False)):
+        msg = f"fractions are {looks!r}; they must rise, from above 0"
         raise ValueError(msg)
-    levels = spent(np.array(fractions), alpha / 2 if two_sided else alpha, spending)
-    return _solve(fractions, tuple(float(level) for level in levels), two_sided)
+    return _boundaries(looks, alpha, spending, two_sided)
+
+
+@lru_cache(maxsize=4096)
+def _boundaries(looks: tuple[float, ...], alpha: float, spending: str, two_sided: bool) -> tuple[float, ...]:
+    levels = spent(np.array(looks), alpha / 2 if two_sided else alpha, spending)
+    return _solve(looks, tuple(float(level) for level in levels), two_sided)
 
 
 def _solve(information: tuple[float, ...], levels: tuple[float, ...], two_sided: bool) -> tuple[float, ...]:
@@ -171,6 +176,7 @@ def group_sequential(
     alternative: str = "two-sided",
     *,
     planned_information: ArrayLike | None = None,
+    fraction: ArrayLike | None = None,
     spending: str = "obrien-fleming",
     null: float = 0.0,
     final: bool = False,
@@ -192,6 +198,10 @@ def group_sequential(
         confidence: 1 - α, over all looks.
         alternative: `two-sided`, `greater` or `less`, about estimate - null.
         planned_information: Instead of `planned_effect`: the planned 1/V.
+        fraction: Instead of both: how far each look is, 1 at the planned end, known without the data: the share of the
+            planned users, or of the time (Lan & DeMets 1989). A variance estimated from 32 clusters is noisy, and noisy
+            fractions spend more where the estimate looks most certain: 6 to 7 % false winners. Where users come back,
+            information runs ahead of time, and the boundaries are on the safe side.
         spending: `obrien-fleming` or `pocock`.
         null: What z is about.
         final: Whether the last look given is the end, whatever information there is.
@@ -199,7 +209,7 @@ def group_sequential(
             α only where something new was seen.
 
     Raises:
-        ValueError: Unknown alternative or spending, confidence outside 0 … 1, not exactly one of the two plans.
+        ValueError: Unknown alternative or spending, confidence outside 0 … 1, not exactly one of the three plans.
 
     >>> found = group_sequential([0.04, 0.045], [0.02, 0.014], planned_effect=0.05)
     >>> found.boundary.round(3).tolist(), found.decision.tolist(), found.stopped
@@ -208,7 +218,11 @@ def group_sequential(
     check_alternative(alternative)
     check_confidence(confidence)
     _check_spending(spending)
-    arrays = numbers(estimate), numbers(standard_error), numbers(df), plan(planned_effect, planned_information)
+    if fraction is not None and not (planned_effect is None and planned_information is None):
+        msg = "fraction takes the place of planned_effect and planned_information: give one of the three"
+        raise ValueError(msg)
+    measure = plan(planned_effect, planned_information) if fraction is None else numbers(fraction)
+    arrays = numbers(estimate), numbers(standard_error), numbers(df), measure
     est, se, dof, top = np.broadcast_arrays(*arrays)
     shape = est.shape
     est, se, dof, top = (np.atleast_1d(x).reshape(-1, shape[-1] if shape else 1) for x in (est, se, dof, top))
@@ -216,9 +230,9 @@ def group_sequential(
     safe = np.where(there, se, 1.0)
     with np.errstate(over="ignore", under="ignore"):
         information = np.where(there, 1 / safe / safe, 0.0)
-        fraction = information / top
-    there &= (fraction > 0) & (fraction < 1e12)
-    counts, closed = _looks(fraction, there, final, minimum_increment)
+        reached = information / top if fraction is None else top  # `top` broadcasts whichever of the two was given
+    there &= (reached > 0) & (reached < 1e12)
+    counts, closed = _looks(reached, there, final, minimum_increment)
     z = t_to_z(np.where(there, est - null, 0.0) / safe, np.where(np.isnan(dof), np.inf, dof))
     two_sided = alternative == "two-sided"
     beyond = np.abs(z) if two_sided else (z if alternative == "greater" else -z)
@@ -230,7 +244,7 @@ def group_sequential(
         at = np.flatnonzero(counts[row])
         if not at.size:
             continue
-        used = tuple(float(f) for f in fraction[row, at])
+        used = tuple(float(f) for f in reached[row, at])
         bound[row, at] = _bounds(used, alpha, spending, two_sided, final)
         level[row, at] = spent(used, alpha / 2 if two_sided else alpha, spending) * (2 if two_sided else 1)
         if final:
@@ -240,7 +254,7 @@ def group_sequential(
     finite = np.isfinite(bound)
     crossed = np.where(finite, beyond >= np.where(finite, bound, np.inf), False)
     ever = np.maximum.accumulate(crossed, axis=1)
-    ended = np.maximum.accumulate(counts & ((fraction >= 1) | _last(counts, final)), axis=1)
+    ended = np.maximum.accumulate(counts & ((reached >= 1) | _last(counts, final)), axis=1)
     radius = z_to_t(np.where(finite, bound, 1.0), np.where(np.isnan(dof), np.inf, dof)) * safe
     low = est - radius if alternative != "less" else np.full(est.shape, -np.inf)
     high = est + radius if alternative != "greater" else np.full(est.shape, np.inf)
@@ -264,7 +278,7 @@ def group_sequential(
         nominal_p=value(np.where(finite, nominal, np.nan).reshape(shape)),
         ci=interval(low.reshape(shape), high.reshape(shape), finite.reshape(shape)),
         information=value(np.where(there, information, np.nan).reshape(shape)),
-        information_fraction=value(np.where(there, fraction, np.nan).reshape(shape)),
+        information_fraction=value(np.where(there, reached, np.nan).reshape(shape)),
         alpha_spent=value(level.reshape(shape)),
         crossed=flag(crossed.reshape(shape)),
         decision=words.reshape(shape) if shape else words.item(),
@@ -274,7 +288,7 @@ def group_sequential(
         alternative=alternative,
         null=null,
         spending=spending,
-        method=f"group-sequential, {spending} spending on information",
+        method=f"group-sequential, {spending} spending on {'information' if fraction is None else 'the planned share'}",
         replication="",
         assumption=(
             "The standard error is that of clusters; the estimate is close to normal; "

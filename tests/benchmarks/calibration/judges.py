@@ -211,13 +211,13 @@ def daily(compare: Callable[[Batch], stats.Comparison] | None = None) -> Judge:
     return judge
 
 
-def group_sequential(spending: str, every: int, planned: float) -> Judge:
+def group_sequential(spending: str, every: int, planned: float | None = None) -> Judge:
     """Error spending on the log ratio, at every so manieth look; the last one ends it.
 
     Args:
         spending: Spending function.
         every: Looks of the world between two of the test's.
-        planned: Information that was planned for.
+        planned: Information that was planned for; None to spend by time.
     """
 
     def judge(sums: Batch, truth: Truth) -> Findings:
@@ -227,6 +227,7 @@ def group_sequential(spending: str, every: int, planned: float) -> Judge:
             looks.lift_se,
             looks.df,
             planned_information=planned,
+            fraction=None if planned is not None else np.arange(1, looks.effect.shape[-1] + 1) / looks.effect.shape[-1],
             spending=spending,
             final=True,
         )

@@ -116,8 +116,8 @@ LOOKED_AT: tuple[Situation, ...] = (
         (
             VALID,
             VALID_APART,
-            Method("O'Brien–Fleming, 4 weekly looks", HASH, judges.group_sequential("obrien-fleming", 7, 165.0)),
-            Method("Pocock, 4 weekly looks", HASH, judges.group_sequential("pocock", 7, 165.0)),
+            Method("O'Brien–Fleming, 4 weekly looks", HASH, judges.group_sequential("obrien-fleming", 7)),
+            Method("Pocock, 4 weekly looks", HASH, judges.group_sequential("pocock", 7)),
             FIXED,
         ),
         LIFT,
@@ -128,7 +128,13 @@ LOOKED_AT: tuple[Situation, ...] = (
         partial(arriving, users=400, days=28),
         (
             VALID,
-            Method("O'Brien–Fleming, 4 weekly looks", HASH, judges.group_sequential("obrien-fleming", 7, 480.0)),
+            Method("O'Brien–Fleming, 4 weekly looks", HASH, judges.group_sequential("obrien-fleming", 7)),
+            Method(
+                "O'Brien–Fleming, fractions by the estimated variance",
+                HASH,
+                judges.group_sequential("obrien-fleming", 7, 480.0),
+                valid=False,
+            ),
             FIXED,
         ),
         LIFT,
@@ -137,7 +143,7 @@ LOOKED_AT: tuple[Situation, ...] = (
     Situation(
         "14 daily looks, 8,000 recurring users, O'Brien–Fleming each day",
         partial(recurring, users=8_000, split=(0.5, 0.5), days=14),
-        (Method("O'Brien–Fleming, 14 looks", HASH, judges.group_sequential("obrien-fleming", 1, 340.0)),),
+        (Method("O'Brien–Fleming, 14 looks", HASH, judges.group_sequential("obrien-fleming", 1)),),
         chunk=25,
     ),
     *(

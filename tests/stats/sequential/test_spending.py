@@ -175,3 +175,14 @@ def test_a_a_walks_with_daily_looks_and_information_that_saturates(spending: str
     bounds = sequential.group_sequential(estimate[0], se, planned_information=100.0, spending=spending).boundary
     crossed = (np.abs(estimate / se) >= bounds.filled(np.inf)).any(1).mean()
     assert 0.02 < crossed <= monte_carlo(0.05, walks)
+
+
+def test_fractions_that_are_known_beforehand_spend_alike_in_every_world() -> None:
+    noisy = np.array([[0.021, 0.014, 0.0125, 0.0101], [0.018, 0.016, 0.011, 0.0099]])
+    found = sequential.group_sequential(np.zeros((2, 4)), noisy, fraction=[0.25, 0.5, 0.75, 1.0], final=True)
+    assert (found.boundary[0] == found.boundary[1]).all()
+    known = sequential.boundaries((0.25, 0.5, 0.75, 1.0), 0.05)
+    assert found.boundary[0].tolist() == pytest.approx(list(known))
+    assert found.decision[:, -1].tolist() == ["do not reject"] * 2
+    with pytest.raises(ValueError, match="one of the three"):
+        sequential.group_sequential([0.0], [1.0], fraction=[0.5], planned_effect=0.1)
