@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import pyarrow as pa
@@ -14,7 +14,7 @@ from abkit.errors import InputError
 from abkit.pipeline.attribution import describe, mismatches, twins
 from abkit.pipeline.reading import LOOK_BACK_MS, Reader, TooMuch
 from abkit.pipeline.splits import milliseconds, splits
-from abkit.queries import Input, ResolvedMetric, resolve
+from abkit.queries import Input, ResolvedMetric, resolve, resolve_segments
 from abkit.sources.base import Source
 from abkit.spec import Experiment, Scope
 from abkit.store import InputRow, Known, Pull, Quality, Read, Store, Written
@@ -75,10 +75,11 @@ def collect(
     """Read what an experiment needs and is not yet in the store.
 
     What is fetched and decoded is written in one transaction, or nothing of it. Each input is read from its own
-    watermark, less an overlap for late samples; an input without one from `start_ms`, the analysis' start, what the
-    source holds, or a day ago. What lies between an explicit window and what was read before is read too: the store has
-    no holes. An input that answers nothing keeps its watermark. Where there is nothing to read any more, what the
-    experiment file decides (its split, its metrics, where the analysis ends) is still brought up to date.
+    watermark, less an overlap for late samples; an input without one from `start_ms`, the analysis' start (less its
+    pre-period and history), what the source holds, or a day ago. What lies between an explicit window and what was
+    read before is read too: the store has no holes. An input that answers nothing keeps its watermark. Where there is
+    nothing to read any more, what the experiment file decides (its split, its metrics, where the analysis ends) is
+    still brought up to date. A pre-period or a history that the file asks for later is read then.
 
     Very many samples are read and written in several slices of time, one after the other: the rows are the same, and
     where a later slice fails, the ones before it are kept.
@@ -128,20 +129,21 @@ class _Pulling:
         self._start_ms = start_ms
         self._now_ms = now_ms
         self._progress = progress
-        self._metrics = resolve(experiment)
+        self._metrics = (*resolve(experiment), *(segment.metric for segment in resolve_segments(experiment)))
         self._needed = _needed(self._metrics)
 
     def windows(self, known: Known, end_ms: int, resume_ms: int | None = None) -> Mapping[str, Window]:
         """What to read of each input, by its id; empty or reversed where there is nothing to read."""
         start = self._start_ms
         again = start if resume_ms is None or start is None else max(start, resume_ms)
+        earlier = _earlier(self._experiment, self._source) if start is None else None
         return {
             found.id: _window(
                 self._experiment,
                 self._source,
                 known.reads.get(found.id),
                 known.reads,
-                again if found.id in known.reads else start,
+                (earlier if _younger(known.reads[found.id], earlier) else again) if found.id in known.reads else start,
                 end_ms,
                 self._now_ms,
             )
@@ -348,12 +350,32 @@ def _window(
     elif start_ms is not None:
         start = start_ms
     elif experiment.analysis.start is not None:
-        start = milliseconds(experiment.analysis.start)
+        start = milliseconds(experiment.analysis.start) - _lead_ms(experiment)
     elif coverage:
         start = min(read.start_ms for read in coverage.values())
     else:
         start = now_ms - _DAY_MS if span is None else span.start_ms
     return Window(start if span is None else max(start, span.start_ms), end_ms)
+
+
+def _lead_ms(experiment: Experiment) -> int:
+    """How long before the analysis' start is read: the pre-period, and the history."""
+    analysis = experiment.analysis
+    return round(max(analysis.pre_period or timedelta(0), analysis.history).total_seconds() * 1000)
+
+
+def _earlier(experiment: Experiment, source: Source) -> int | None:
+    """From where on all inputs should be read, where the experiment file asks for the time before its start."""
+    start, lead = experiment.analysis.start, _lead_ms(experiment)
+    if start is None or lead <= 0:
+        return None
+    span = source.span()
+    return milliseconds(start) - lead if span is None else max(milliseconds(start) - lead, span.start_ms)
+
+
+def _younger(read: Read, earlier_ms: int | None) -> bool:
+    """Whether what was read of an input begins too late: the file asked for less time before its start then."""
+    return earlier_ms is not None and read.start_ms > earlier_ms
 
 
 def _check_empty(start_ms: int | None, end_ms: int | None, source: Source, window: Window) -> None:

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from abkit.queries.catalogue import catalogue, definition
 from abkit.queries.rendering import render
-from abkit.queries.resolving import EXPOSED_USERS, PROCESS_START, Input, ResolvedMetric, resolve, starts
+from abkit.queries.resolving import (
+    EXPOSED_USERS,
+    PROCESS_START,
+    Input,
+    ResolvedMetric,
+    ResolvedSegment,
+    resolve,
+    resolve_segments,
+    starts,
+)
 from abkit.queries.sql import sql
 
 __all__ = [
@@ -12,10 +21,12 @@ __all__ = [
     "PROCESS_START",
     "Input",
     "ResolvedMetric",
+    "ResolvedSegment",
     "catalogue",
     "definition",
     "render",
     "resolve",
+    "resolve_segments",
     "sql",
     "starts",
 ]

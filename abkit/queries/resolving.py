@@ -11,9 +11,18 @@ from abkit.errors import QueryError
 from abkit.queries.catalogue import definition
 from abkit.queries.rendering import alternatives, render
 from abkit.resources import folder
-from abkit.spec import Experiment, MetricDefinition, MetricRef, Role
+from abkit.spec import Experiment, Kind, MetricDefinition, MetricRef, Role, Scope
 
-__all__ = ["EXPOSED_USERS", "PROCESS_START", "Input", "ResolvedMetric", "resolve", "starts"]
+__all__ = [
+    "EXPOSED_USERS",
+    "PROCESS_START",
+    "Input",
+    "ResolvedMetric",
+    "ResolvedSegment",
+    "resolve",
+    "resolve_segments",
+    "starts",
+]
 
 EXPOSED_USERS = "exposed-users"
 """The metric that every experiment needs: what its split is checked on."""
@@ -23,6 +32,9 @@ PROCESS_START = "process-start"
 
 _TARGETS = 100
 """Targets named in one selector."""
+
+_SEGMENTED = (Kind.PROPORTION, Kind.RATIO, Kind.MEAN)
+"""Kinds of metrics that can be compared within segments: ratios of sums."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +63,23 @@ class ResolvedMetric:
     name: str
     definition: MetricDefinition
     inputs: Mapping[Role, Input]
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedSegment:
+    """A metric within one segment: the same counters, of one value of a label.
+
+    Attributes:
+        label: The label.
+        value: Its value.
+        of: The metric's own name.
+        metric: The metric with the segment's inputs; named after both, such as `conversion{device="mobile"}`.
+    """
+
+    label: str
+    value: str
+    of: str
+    metric: ResolvedMetric
 
 
 def resolve(experiment: Experiment, *folders: Path) -> tuple[ResolvedMetric, ...]:
@@ -95,6 +124,47 @@ def resolve(experiment: Experiment, *folders: Path) -> tuple[ResolvedMetric, ...
     return tuple(resolved)
 
 
+def resolve_segments(experiment: Experiment, *folders: Path) -> tuple[ResolvedSegment, ...]:
+    """The metrics that are shown by segment: primary and secondary ones that count what users do.
+
+    A segment's inputs are the metric's selectors with one more matcher, so that they are fetched, stored and summed
+    like any other input. Guardrails and technical metrics are left out: pods are not in a segment of users.
+
+    Args:
+        experiment: The experiment.
+        folders: Further folders of the catalogue.
+
+    Returns:
+        One a label, metric and value, in the file's order; nothing where the experiment names no segments.
+
+    Raises:
+        QueryError: A metric is not in the catalogue, or a selector has an unknown placeholder.
+
+    >>> spec = Experiment.model_validate({
+    ...     "service": "shop", "variants": {"control": "v1", "treatment": "v2"}, "metrics": ["conversion"],
+    ...     "analysis": {"segments": [{"label": "device", "values": ["mobile", "desktop"]}]},
+    ... })
+    >>> print(resolve_segments(spec)[0].metric.inputs[Role.NUMERATOR].selector)
+    ab_purchases_total{device="mobile",ab_experiment="shop"}
+    """
+    if not experiment.analysis.segments:
+        return ()
+    names = [ref.metric for ref in (*experiment.metrics.primary, *experiment.metrics.secondary)]
+    metrics = {metric.name: metric for metric in resolve(experiment, *folders)}
+    found = []
+    for segment in experiment.analysis.segments:
+        for name in names:
+            metric = metrics[name]
+            if metric.definition.scope is not Scope.USER or metric.definition.kind not in _SEGMENTED:
+                continue
+            for value in segment.values:
+                matcher = render(f'{segment.label}="$value"', {"value": value}, f"segment {segment.label}")
+                inputs = {role: _input(_narrowed(data.selector, matcher)) for role, data in metric.inputs.items()}
+                within = ResolvedMetric(f"{name}{{{matcher}}}", metric.definition, inputs)
+                found.append(ResolvedSegment(segment.label, value, name, within))
+    return tuple(found)
+
+
 def starts(targets: Iterable[tuple[str, str]]) -> tuple[Input, ...]:
     r"""The inputs that tell when the processes behind scrape targets started.
 
@@ -133,3 +203,11 @@ def starts(targets: Iterable[tuple[str, str]]) -> tuple[Input, ...]:
 
 def _input(selector: str) -> Input:
     return Input(id=hashlib.sha256(selector.encode()).hexdigest()[:12], selector=selector)
+
+
+def _narrowed(selector: str, matcher: str) -> str:
+    """A selector with one more matcher, in front: a trailing comma and empty braces are PromQL too."""
+    head, brace, rest = selector.partition("{")
+    if not brace:
+        return f"{head}{{{matcher}}}"
+    return f"{head}{{{matcher}{'' if rest.strip() == '}' else ','}{rest}"

@@ -7,7 +7,7 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from abkit.spec.base import DnsLabel, Duration, Model, Moment
 
@@ -22,6 +22,9 @@ __all__ = [
     "PriorSettings",
     "Segment",
 ]
+
+
+_NO_SEGMENTS = frozenset({"version", "destination_version", "le"})
 
 
 class Looks(StrEnum):
@@ -49,6 +52,14 @@ class Segment(Model):
     """A label of the metrics' series, such as `device`."""
     values: Annotated[tuple[Annotated[str, Field(strict=True, min_length=1)], ...], Field(min_length=2, max_length=20)]
     """Its values, such as [mobile, desktop]."""
+
+    @field_validator("label")
+    @classmethod
+    def _users(cls, label: str) -> str:
+        if label in _NO_SEGMENTS or label.startswith(("ab_", "__")):
+            msg = f"'{label}' tells variants, replicates or buckets apart, no users: name a label such as device"
+            raise ValueError(msg)
+        return label
 
     @model_validator(mode="after")
     def _once(self) -> Self:

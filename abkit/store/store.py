@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -56,7 +56,9 @@ class Store:
         with self._writing() as connection:
             return write_pull(connection, pull)
 
-    def totals(self, experiment: str, window: Window, step_ms: int | None = None) -> pa.Table:
+    def totals(
+        self, experiment: str, window: Window, step_ms: int | None = None, inputs: Collection[str] | None = None
+    ) -> pa.Table:
         """Sums over a window, by all that tells units apart.
 
         Only cells of time that lie wholly in the window count: minutes for the newest 48 hours, hours before, each cut
@@ -66,6 +68,7 @@ class Store:
             experiment: The experiment's name.
             window: Half-open.
             step_ms: Length of a look; None for one look.
+            inputs: Ids of the inputs that are wanted; all where left out.
 
         Returns:
             Rows with a total other than 0, in a fixed order, the same bytes for the same store. Columns: `input` (its
@@ -80,8 +83,34 @@ class Store:
                 "start_ms": window.start_ms,
                 "end_ms": window.end_ms,
                 "step_ms": step_ms,
+                "wanted": None if inputs is None else sorted(inputs),
             }
             return connection.sql(sql("totals"), params=values).to_arrow_table()
+
+    def hourly(
+        self, experiment: str, window: Window, inputs: Collection[str]
+    ) -> dict[tuple[str, str, str], dict[int, float]]:
+        """Totals by hour of the clock (UTC): series of numbers, without what tells units apart.
+
+        Args:
+            experiment: The experiment's name.
+            window: Half-open; only cells that lie wholly in it count.
+            inputs: Ids of the inputs that are wanted.
+
+        Returns:
+            Input id, variant and assignment → start of the hour (ms) → total, hours without any left out.
+        """
+        rows = self._rows(
+            "store/hourly",
+            experiment=experiment,
+            start_ms=window.start_ms,
+            end_ms=window.end_ms,
+            wanted=sorted(inputs),
+        )
+        found: dict[tuple[str, str, str], dict[int, float]] = {}
+        for data, variant, assignment, hour, total in rows:
+            found.setdefault((data, variant, assignment), {})[hour] = total
+        return found
 
     def edges(self, experiment: str, window: Window) -> dict[tuple[str, str], tuple[float, ...]]:
         """Bucket bounds of histograms that were there in a window, whether or not they counted anything.

@@ -1,5 +1,5 @@
 -- Totals of a window by what tells units apart. Parameters: $experiment; $start_ms, $end_ms: the window, half-open; $step_ms: length
--- of a look, or NULL for one. Only cells that lie wholly in the window count.
+-- of a look, or NULL for one; $wanted: ids of inputs, or NULL for all. Only cells that lie wholly in the window count.
 WITH
 epochs AS (
   SELECT from_ms, lead(from_ms) OVER (ORDER BY from_ms) AS to_ms
@@ -28,5 +28,6 @@ SELECT
   CAST(sum(f.total) AS DOUBLE) AS total
 FROM facts AS f JOIN starts AS s ON s.start_ms = f.start_ms
 WHERE f.experiment = $experiment AND f.start_ms >= $start_ms AND f.end_ms <= $end_ms
+  AND ($wanted IS NULL OR list_contains(CAST($wanted AS VARCHAR[]), f.input))
 GROUP BY f.input, f.variant, f.assignment, f.replicate, f.instance, f.le, s.epoch, s.look
 ORDER BY f.input, s.look, s.epoch, f.variant, f.assignment, f.replicate, f.instance, f.le
