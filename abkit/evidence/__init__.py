@@ -10,6 +10,7 @@ from abkit.evidence.evaluation import Evaluation, Provenance, Reason, Share, Sta
 from abkit.evidence.health import Finding, Health, Quality, Severity, Srm
 from abkit.evidence.insights import (
     Anomaly,
+    AnomalyCheck,
     Bandit,
     Bayesian,
     Covariate,
@@ -24,6 +25,7 @@ from abkit.evidence.results import LimitResult, MetricResult, Sequential, TrendP
 
 __all__ = [
     "Anomaly",
+    "AnomalyCheck",
     "Bandit",
     "Bayesian",
     "Covariate",

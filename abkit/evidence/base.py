@@ -36,6 +36,7 @@ class StatusCode(StrEnum):
     TOO_FEW = "too few"
     UNDEFINED = "undefined"
     DESCRIPTIVE = "descriptive"
+    UNAVAILABLE = "unavailable"
 
 
 class Status(Model):

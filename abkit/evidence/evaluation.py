@@ -9,7 +9,16 @@ from typing import Literal
 
 from abkit.evidence.base import Model
 from abkit.evidence.health import Health
-from abkit.evidence.insights import Anomaly, Bandit, Interaction, LookPlan, Novelty, PeriodChange, SegmentResult
+from abkit.evidence.insights import (
+    Anomaly,
+    AnomalyCheck,
+    Bandit,
+    Interaction,
+    LookPlan,
+    Novelty,
+    PeriodChange,
+    SegmentResult,
+)
 from abkit.evidence.results import LimitResult, MetricResult, TrendPoint
 from abkit.spec import Strategy
 
@@ -137,6 +146,7 @@ class Evaluation(Model):
     periods: tuple[PeriodChange, ...] = ()
     novelty: tuple[Novelty, ...] = ()
     anomalies: tuple[Anomaly, ...] = ()
+    anomaly_checks: tuple[AnomalyCheck, ...] = ()
     bandit: tuple[Bandit, ...] = ()
     provenance: Provenance
 

@@ -9,6 +9,7 @@ from abkit.evidence.base import Interval, Model, Status
 
 __all__ = [
     "Anomaly",
+    "AnomalyCheck",
     "Bandit",
     "Bayesian",
     "Covariate",
@@ -65,13 +66,15 @@ class Covariate(Model):
     """What the labelled pre-period removed from the noise (CUPED)."""
 
     variance_removed: float | None
-    """Share of the variance, 0 ... 1."""
+    """Share of the variance, up to 1; below 0 where adjusting cost more than it removed."""
     lift: float | None
     """The lift without the covariate."""
     lift_ci: Interval | None
     """Its fixed-horizon interval."""
+    pre_p_value: float | None = None
+    """Of no difference before the start, when nothing was routed: an A/A test."""
     status: Status = Status()
-    """Why the covariate was not used; ok where it was."""
+    """Why the covariate was not used, and the unadjusted result decides; ok where it was."""
 
 
 class LookPlan(Model):
@@ -108,7 +111,8 @@ class SegmentResult(Model):
     """Fixed-horizon."""
     p_value: float | None
     p_adjusted: float | None = None
-    """Corrected over all segments of all labels."""
+    """Of the kind that decides (always-valid or fixed), corrected over all segments of all labels, metrics and
+    treatments (Benjamini-Hochberg)."""
     status: Status = Status()
 
 
@@ -119,8 +123,11 @@ class Interaction(Model):
     metric: str
     variant: str
     p_value: float | None
+    """Of the same lift in all segments; fixed-horizon."""
     p_adjusted: float | None = None
-    """Corrected over labels, metrics and treatments."""
+    """Corrected over labels, metrics and treatments (Holm)."""
+    reversal: str = ""
+    """One sentence where the lift certainly goes up in one segment and down in another; else empty."""
     method: str = ""
     status: Status = Status()
 
@@ -133,7 +140,7 @@ class PeriodChange(Model):
     against: Literal["last-week", "last-period"]
     """The same hours a week before, or the time of equal length just before."""
     start: datetime
-    """Start of the newer time."""
+    """Start of the newer time; hours that only one of both times has don't count."""
     end: datetime
     """Its end."""
     before: float | None
@@ -173,6 +180,16 @@ class Anomaly(Model):
     low: float
     high: float
     """The band that it should lie in."""
+
+
+class AnomalyCheck(Model):
+    """A series that was held against its own past, whether or not anything stood out."""
+
+    metric: str
+    variant: str
+    hours: int
+    """Hours of the window that were judged; 0 where there was no telling."""
+    status: Status = Status()
 
 
 class Bandit(Model):
