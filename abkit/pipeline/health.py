@@ -92,6 +92,7 @@ def quality_of(
     *,
     left_out: Sequence[tuple[datetime, datetime]] = (),
     attributed: Mapping[str, frozenset[str]] | None = None,
+    more: Sequence[Finding] = (),
 ) -> QualityModel:
     """What a reader should know about the data, from the latest pull.
 
@@ -100,6 +101,7 @@ def quality_of(
         experiment: The experiment file.
         left_out: Spans in which the split changed, nobody knows when.
         attributed: Variant → versions that the latest pull counted for it.
+        more: What the evaluation itself found.
     """
     findings = tuple(_findings(quality, experiment)) if quality is not None else ()
     findings += tuple(
@@ -121,6 +123,7 @@ def quality_of(
         for name, versions in (attributed or {}).items()
         if name in experiment.variants and experiment.variants[name].version not in versions
     )
+    findings += tuple(more)
     severities = {finding.severity for finding in findings}
     if Severity.INVALID in severities:
         return QualityModel(status="invalid", findings=findings)
