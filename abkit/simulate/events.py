@@ -27,11 +27,13 @@ class Views:
     Attributes:
         time: Milliseconds; int64.
         user: Index into the population; int64.
-        arm: Index of the arm that was served; int64.
+        arm: Index of the arm that the user is in, by which services label; int64.
+        served: Index of the arm that was served: the control before the window, where there is a pre-period; int64.
         pod: Index of the pod that served it; int64.
         column: Index of the pod's scrape that shows it first, or `LOST`, `PENDING`; int64.
         seen: When that scrape was, -1 without one; int64.
-        counted: Whether it lies in the window, so that the services count it; bool.
+        counted: Whether it lies in the window; bool.
+        labelled: Whether the services count it: in the window, and in the pre-period; bool.
         exposure: Whether it is a user's first that counts; bool.
         click: Whether it is clicked; bool.
         orders: Number of orders; a purchase where not 0; int64.
@@ -44,10 +46,12 @@ class Views:
     time: NDArray[np.int64]
     user: NDArray[np.int64]
     arm: NDArray[np.int64]
+    served: NDArray[np.int64]
     pod: NDArray[np.int64]
     column: NDArray[np.int64]
     seen: NDArray[np.int64]
     counted: NDArray[np.bool_]
+    labelled: NDArray[np.bool_]
     exposure: NDArray[np.bool_]
     click: NDArray[np.bool_]
     orders: NDArray[np.int64]
@@ -119,12 +123,13 @@ def draw_views(world: World, population: Population, clock: Clock, fleet: Fleet,
     order = np.argsort(time, kind="stable")
     user, time = user[order], time[order]
     arm = arms_of(world, population, user, time)
+    served = np.where(time < world.start_ms, world.names.index(world.control), arm) if world.pre_ms else arm
     # The busiest arm's views were drawn; the others keep their share of them.
-    kept = rng.random(len(user)) * activity.max() < activity[arm]
-    user, time, arm = user[kept], time[kept], arm[kept]
+    kept = rng.random(len(user)) * activity.max() < activity[served]
+    user, time, arm, served = user[kept], time[kept], arm[kept], served[kept]
     count = len(user)
     version_of_arm = np.array([world.versions.index(arm.version) for arm in world.arms])
-    pod = fleet.serve(time, version_of_arm[arm], rng)
+    pod = fleet.serve(time, version_of_arm[served], rng)
     column, seen = fleet.seen(time, pod)
     counted = time >= world.start_ms
     exposure = np.zeros(count, dtype=np.bool_)
@@ -135,21 +140,36 @@ def draw_views(world: World, population: Population, clock: Clock, fleet: Fleet,
     shop = world.shop
     conversion = population.conversion[user] * (1 + shop.conversion_swing * day_wave(time))
     click_rate = population.click_rate[user]
-    click = rng.random(count) < click_rate * np.array([1 + effect.click_rate for effect in effects])[arm]
-    bought = rng.random(count) < conversion * np.array([1 + effect.conversion for effect in effects])[arm]
+    click = rng.random(count) < click_rate * np.array([1 + effect.click_rate for effect in effects])[served]
+    bought = rng.random(count) < conversion * np.array([1 + effect.conversion for effect in effects])[served]
     orders = bought * (1 + (rng.random(count) < shop.second_order))
     revenue = np.zeros(count)
-    factor = np.array([1 + effect.revenue for effect in effects])[arm[bought]]
+    factor = np.array([1 + effect.revenue for effect in effects])[served[bought]]
     for part in (1, 2):
         value = _lognormal(rng, shop.order_value, shop.order_sigma, int(bought.sum())) * factor
         value = np.maximum(np.rint(value / world.money_quantum), 1) * world.money_quantum
         revenue[bought] += np.where(orders[bought] >= part, value, 0)
-    factor = np.array([1 + effect.page_load_time for effect in effects])[arm]
+    factor = np.array([1 + effect.page_load_time for effect in effects])[served]
     load = _lognormal(rng, shop.page_load, shop.page_load_sigma, count) * factor
     load *= population.page_load[user] * fleet.factors[2, pod]
     load = np.maximum(np.rint(load / world.time_quantum), 1) * world.time_quantum
     return Views(
-        time, user, arm, pod, column, seen, counted, exposure, click, orders, revenue, load, conversion, click_rate
+        time=time,
+        user=user,
+        arm=arm,
+        served=served,
+        pod=pod,
+        column=column,
+        seen=seen,
+        counted=counted,
+        labelled=time >= world.start_ms - world.pre_ms,
+        exposure=exposure,
+        click=click,
+        orders=orders,
+        revenue=revenue,
+        load=load,
+        conversion=conversion,
+        click_rate=click_rate,
     )
 
 
@@ -164,7 +184,7 @@ def draw_requests(world: World, views: Views, fleet: Fleet, rng: np.random.Gener
     """
     mesh = world.mesh
     view = np.repeat(np.arange(len(views.time)), 1 + rng.poisson(mesh.requests - 1, size=len(views.time)))
-    arm, pod = views.arm[view], views.pod[view]
+    arm, pod = views.served[view], views.pod[view]
     failing = mesh.error_rate * np.array([1 + arm.effects.error_rate for arm in world.arms])[arm]
     failing *= fleet.factors[1, pod]
     draw = rng.random(len(view))

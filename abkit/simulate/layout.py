@@ -93,9 +93,10 @@ class Layout:
 
 
 def slots_of(world: World, version: str) -> Iterator[Slot]:
-    """What a pod of a version can serve: each variant by hash; by rule and without an id where the world has such."""
+    """What a pod of a version can count: each variant by hash; by rule and without an id where the world has such."""
+    everyone = world.pre_ms > 0 and version == world.arms[world.names.index(world.control)].version
     for number, arm in enumerate(world.arms):
-        if arm.version != version:
+        if arm.version != version and not everyone:
             continue
         yield from (Slot(number, HASH, replicate) for replicate in range(world.replicates))
         if world.users.vip_share > 0 and arm.name == (world.vip_arm or world.treatments[-1]):

@@ -135,39 +135,39 @@ def _flows(
     layouts: tuple[Layout, ...],
     version_of_view: NDArray[np.int64],
 ) -> Iterator[Flow]:
-    # Slot of each (arm, assignment, replicate): an arm has one version, so the slot's number is one within it.
-    slots = np.full((len(world.arms), 3, world.replicates), -1, dtype=np.int64)
-    groups = np.full((len(world.arms), 3), -1, dtype=np.int64)
-    for layout in layouts:
+    # Slot of each (version, arm, assignment, replicate); a pre-period's control counts for every arm.
+    slots = np.full((len(layouts), len(world.arms), 3, world.replicates), -1, dtype=np.int64)
+    groups = np.full((len(layouts), len(world.arms), 3), -1, dtype=np.int64)
+    for place, layout in enumerate(layouts):
         shared = 0
         for number, slot in enumerate(layout.slots):
-            slots[slot.arm, slot.assignment, slot.replicate] = number
+            slots[place, slot.arm, slot.assignment, slot.replicate] = number
             if slot.replicate == 0:
-                groups[slot.arm, slot.assignment] = shared
+                groups[place, slot.arm, slot.assignment] = shared
                 shared += 1
 
     def first(family: str) -> NDArray[np.int64]:
         return np.array([layout.block(family).first for layout in layouts])
 
     kind = population.assignment[views.user]
-    slot_of_view = slots[views.arm, kind, population.replicates[views.user]]
+    slot_of_view = slots[version_of_view, views.arm, kind, population.replicates[views.user]]
     ones: NDArray[np.float64] | None = None
     for family, chosen, amount in [
         ("ab_exposed_users_total", views.exposure, ones),
-        ("ab_page_views_total", views.counted, ones),
-        ("ab_clicks_total", views.counted & views.click, ones),
-        ("ab_purchases_total", views.counted & (views.orders > 0), ones),
-        ("ab_orders_total", views.counted & (views.orders > 0), views.orders.astype(np.float64)),
-        ("ab_revenue_total", views.counted & (views.orders > 0), views.revenue),
-        ("ab_page_load_seconds_sum", views.counted, views.load),
-        ("ab_page_load_seconds_count", views.counted, ones),
+        ("ab_page_views_total", views.labelled, ones),
+        ("ab_clicks_total", views.labelled & views.click, ones),
+        ("ab_purchases_total", views.labelled & (views.orders > 0), ones),
+        ("ab_orders_total", views.labelled & (views.orders > 0), views.orders.astype(np.float64)),
+        ("ab_revenue_total", views.labelled & (views.orders > 0), views.revenue),
+        ("ab_page_load_seconds_sum", views.labelled, views.load),
+        ("ab_page_load_seconds_count", views.labelled, ones),
     ]:
         view = np.flatnonzero(chosen)
         child = first(family)[version_of_view[view]] + slot_of_view[view]
         yield Flow(family, view, child, None if amount is None else amount[view])
-    family, view = "ab_page_load_seconds_bucket", np.flatnonzero(views.counted)
+    family, view = "ab_page_load_seconds_bucket", np.flatnonzero(views.labelled)
     bound = np.searchsorted(LOAD_BOUNDS, views.load[view], side="left")
-    group = groups[views.arm[view], kind[view]]
+    group = groups[version_of_view[view], views.arm[view], kind[view]]
     yield Flow(family, view, first(family)[version_of_view[view]] + group * len(LOAD_BOUNDS) + bound)
 
     version = version_of_view[requests.view]

@@ -38,7 +38,7 @@ class Total:
         visible: What an exact reader of the scrapes in the window finds, one who knows when processes started.
         lost: Counted in the window, and gone with its process before a scrape.
         pending: Counted in the window, after the last scrape in it.
-        carried_in: Counted before the window, and first shown in it; Istio's families only.
+        carried_in: Counted before the window, and first shown in it: by the mesh, and in a pre-period.
         masked: The part of `visible` that a reader of values alone misses: a restart after which a counter is first
             seen no lower than it was last seen looks like none.
     """

@@ -195,6 +195,9 @@ class World:
         start_ms: Start of the window: from here on the services count for the experiment.
         end_ms: End of the window and of the world, exclusive.
         lead_ms: How long before the window traffic and scrapes begin; only the mesh counts then.
+        pre_ms: The last part of the lead, in which services already count for the experiment, labelled by the variant
+            that each user will come to: a pre-period. Then nothing is routed in the whole lead: the control's version
+            serves everyone, without any effect.
         scrape_interval_ms: From one scrape of a target to its next.
         jitter_ms: Each scrape is late by 0 … this.
         downtime_ms: How long a restart takes.
@@ -226,6 +229,7 @@ class World:
     start_ms: int = _START
     end_ms: int = _START + 6 * HOUR
     lead_ms: int = 10 * MINUTE
+    pre_ms: int = 0
     scrape_interval_ms: int = 30_000
     jitter_ms: int = 0
     downtime_ms: int = 20_000
@@ -345,6 +349,9 @@ def _check(world: World) -> None:
         _check_effects(world, arm, f"{where}: arm {arm.name}")
     if world.lead_ms < 0 or world.end_ms <= world.start_ms or world.scrape_interval_ms <= 0:
         msg = f"{where}: the window [{world.start_ms}, {world.end_ms}) or its scrapes are empty: end must follow start"
+        raise InputError(msg)
+    if not 0 <= world.pre_ms <= world.lead_ms:
+        msg = f"{where}: a pre-period of {world.pre_ms} ms in a lead of {world.lead_ms} ms: give a longer lead"
         raise InputError(msg)
     if not 0 <= world.jitter_ms < world.scrape_interval_ms:
         msg = f"{where}: jitter {world.jitter_ms} ms must be less than the scrape interval"

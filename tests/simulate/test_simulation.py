@@ -323,3 +323,37 @@ def test_a_gap_of_everything_hides_nothing_for_good() -> None:
     gappy = run(two_arms(gaps=(Gap(START + HOUR, START + 2 * HOUR),)))
     for total, same in zip(quiet.truth.totals, gappy.truth.totals, strict=True):
         assert (total.true, total.visible) == (same.true, same.visible)
+
+
+class TestPrePeriod:
+    def test_the_control_serves_everyone_and_labels_who_will_be_where(self) -> None:
+        quiet = two_arms(Effects(conversion=0.5), lead_ms=2 * HOUR, pre_ms=HOUR, users=Users(count=3_000, views=30.0))
+        found = run(quiet)
+        shown = {
+            (labels["ab_variant"], labels["version"], before): sum(
+                found.samples.values[at][-1] - found.samples.values[at][0] if at.any() else 0.0
+                for index, other in enumerate(found.samples.labels)
+                if other.get("__name__") == "ab_page_views_total"
+                and (other["ab_variant"], other["version"]) == (labels["ab_variant"], labels["version"])
+                for at in [(found.samples.series == index) & ((found.samples.timestamps < quiet.start_ms) == before)]
+            )
+            for labels in found.samples.labels
+            if labels.get("__name__") == "ab_page_views_total"
+            for before in (True, False)
+        }
+        assert shown["treatment", "v1", True] > 0.8 * shown["control", "v1", True] > 0
+        assert shown["treatment", "v2", False] > 0.8 * shown["control", "v1", False] > 0
+        # After the start v1 counts nobody of the treatment; before it v2 nobody at all.
+        assert shown["treatment", "v1", False] == shown["treatment", "v2", True] == 0
+
+    def test_the_truth_is_that_of_the_window_alone(self) -> None:
+        found = run(two_arms(lead_ms=2 * HOUR, pre_ms=HOUR))
+        views = found.truth.total("ab_page_views_total")
+        users = found.truth.total("ab_exposed_users_total")
+        assert views.visible == views.true - views.lost - views.pending + views.carried_in
+        assert views.carried_in > 0
+        assert users.carried_in == 0
+
+    def test_a_pre_period_longer_than_the_lead(self) -> None:
+        with pytest.raises(InputError, match="longer lead"):
+            two_arms(pre_ms=HOUR)
