@@ -42,11 +42,13 @@ class Anomalies:
 
     Attributes:
         expected: Trend + season, (time,), made without the point itself; none where its place has no other value.
+        low: Lower end of the band in which a value does not stand out, (time,).
+        high: Its upper end.
         residual: Value - expected, (time,); none where the value is missing.
         score: Residual in robust standard deviations of the past, (time,).
         anomalous: Where the score is beyond the threshold; never where a value is missing.
         filled: Where a missing value was filled in for the decomposition.
-        scale: Robust standard deviation of the past's residuals.
+        scale: Robust standard deviation of the past's residuals, with weights of those of median weight.
         threshold: Of |score|.
         judged: Number of points at the end that were judged; all where it is the length of the series.
         df: Degrees of freedom that the scale is worth.
@@ -58,6 +60,8 @@ class Anomalies:
     """
 
     expected: Any
+    low: Any
+    high: Any
     residual: Any
     score: Any
     anomalous: NDArray[np.bool_]
@@ -81,6 +85,7 @@ def anomalies(
     judged: int | None = None,
     alpha: float = 0.01,
     logarithm: bool = False,
+    weights: ArrayLike | None = None,
 ) -> Anomalies:
     """Find points of a regular series that its own trend and season don't explain.
 
@@ -98,6 +103,8 @@ def anomalies(
         alpha: Chance of any false point.
         logarithm: Whether to take logarithms first, for series whose swings grow with their level; values must then be
             above 0, and others count as missing.
+        weights: Precision of each value, (time,), such as its denominator: a night's few events make noisy values, so
+            residuals count times the square root. A value of weight 0 counts as missing.
 
     Raises:
         InputError: statsmodels is not installed.
@@ -114,6 +121,8 @@ def anomalies(
     if x.ndim != 1 or np.isinf(x).any():
         msg = f"values have shape {x.shape}: give one finite number a step, on one axis"
         raise ValueError(msg)
+    root = _root(weights, x.size)
+    x = np.where(root > 0, x, np.nan)
     if period < 2:
         msg = f"period is {period!r}; a season has at least 2 steps"
         raise ValueError(msg)
@@ -148,19 +157,25 @@ def anomalies(
         reason = "a place in the season has no value at all"
     if reason:
         none = value(np.full(size, np.nan))
-        return Anomalies(none, none, none, np.zeros(size, bool), missing, None, **words, status=reason)
+        nothing = np.zeros(size, bool)
+        return Anomalies(none, none, none, none, none, nothing, missing, None, **words, status=reason)
     trend = _trend(filled, period)
     trend = np.concatenate([trend, np.full(size - past, trend[-1])])
     expected = trend + _others(x - trend, known, period)
     residual = x - expected
-    errors = residual[known & ~np.isnan(residual)]
+    root = root / np.median(root[known])
+    errors = (residual * root)[known & ~np.isnan(residual)]
     scale = _MAD * float(np.median(np.abs(errors - np.median(errors))))
     # A series that repeats exactly has no spread: anything that is more than rounding stands out then.
     least = max(scale, 1e-9 * float(np.abs(filled).max()))
-    score = residual / least if least > 0 else np.where(np.isnan(residual), np.nan, 0.0)
+    score = residual * root / least if least > 0 else np.where(np.isnan(residual), np.nan, 0.0)
+    radius = threshold * least / np.where(root > 0, root, np.nan)
+    ends = [np.exp(end) if logarithm else end for end in (expected - radius, expected + radius)]
     judge = np.arange(size) >= size - last
     return Anomalies(
         expected=value(np.exp(expected) if logarithm else expected),
+        low=value(ends[0]),
+        high=value(ends[1]),
         residual=value(residual),
         score=value(score),
         anomalous=judge & (np.abs(np.nan_to_num(score)) > threshold),
@@ -169,6 +184,16 @@ def anomalies(
         **words,
         status="ok",
     )
+
+
+def _root(weights: ArrayLike | None, size: int) -> Floats:
+    if weights is None:
+        return np.ones(size)
+    given = np.asarray(weights, dtype=np.float64)
+    if given.shape != (size,) or not np.isfinite(given).all() or (given < 0).any():
+        msg = f"weights have shape {given.shape}: give {size} finite numbers from 0 on, one a value"
+        raise ValueError(msg)
+    return np.sqrt(given)
 
 
 def _filled(x: Floats, period: int) -> Floats:

@@ -10,6 +10,7 @@ import pytest
 
 from abkit import stats
 from abkit.errors import InputError
+from abkit.stats import anomalies
 from tests.stats.worlds import assert_clean
 
 
@@ -117,3 +118,43 @@ def test_without_statsmodels_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(builtins, "__import__", refuse)
     with pytest.raises(InputError, match="pip install statsmodels"):
         stats.anomalies(_load(1), 24)
+
+
+class TestWeights:
+    HOURS = np.arange(24 * 14)
+
+    def series(self, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Conversions of few users by night and many by day."""
+        rng = np.random.default_rng(seed)
+        views = rng.poisson(4_000 * (1.01 + np.sin(self.HOURS * 2 * np.pi / 24)))
+        return rng.binomial(views, 0.1) / np.maximum(views, 1), views.astype(float)
+
+    def test_the_nights_noise_is_no_anomaly(self) -> None:
+        # Each hour in four of a night has a hundredth of a day's users: ten times the noise.
+        plain, weighted = 0, 0
+        for seed in range(25):
+            values, views = self.series(seed)
+            plain += anomalies(values, 24).anomalous.any()
+            weighted += anomalies(values, 24, weights=views).anomalous.any()
+        assert plain > 15
+        assert weighted <= 3
+
+    def test_the_band_is_where_nothing_stands_out(self) -> None:
+        values, views = self.series(1)
+        views[50] = 0
+        values[200] += 0.05
+        found = anomalies(values, 24, weights=views)
+        inside = (values >= found.low) & (values <= found.high)
+        assert np.flatnonzero(~inside.filled(True)).tolist() == np.flatnonzero(found.anomalous).tolist() == [200]
+        assert found.filled[50]
+        assert found.high[44] - found.low[44] > found.high[30] - found.low[30], "wide by night"
+
+    def test_equal_weights_change_nothing(self) -> None:
+        values, _ = self.series(2)
+        one, other = anomalies(values, 24), anomalies(values, 24, weights=np.full(values.size, 7.0))
+        np.testing.assert_allclose(one.score, other.score, rtol=1e-9)
+
+    @pytest.mark.parametrize("weights", [np.ones(3), -np.ones(336), np.full(336, np.nan)])
+    def test_malformed(self, weights: np.ndarray) -> None:
+        with pytest.raises(ValueError, match="weights"):
+            anomalies(self.series(1)[0], 24, weights=weights)
