@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from abkit.report import (
     Banner,
     HealthRow,
+    InsightTable,
     LimitRow,
     MetricRow,
     Outcome,
@@ -22,6 +23,7 @@ __all__ = [
     "chip",
     "facts_html",
     "health_html",
+    "insight_html",
     "lift_html",
     "limits_html",
     "methods_html",
@@ -51,7 +53,8 @@ def banner_html(banner: Banner) -> str:
 
 def scorecard_html(page: ResultPage, rows: Sequence[MetricRow], *, relative: bool) -> str:
     """The scorecard's numbers, by role."""
-    first, second = ("always-valid", "fixed-horizon") if page.always_valid else ("fixed-horizon", "always-valid")
+    names = (page.sequence_name, "fixed-horizon")
+    first, second = names if page.sequence_decides else names[::-1]
     change = "Lift" if relative else "Difference"
     versions = {row.variant: row.version for row in page.split}
     head = "".join(
@@ -71,13 +74,13 @@ def scorecard_html(page: ResultPage, rows: Sequence[MetricRow], *, relative: boo
         if row.role is not role:
             role = row.role
             body.append(f'<tr class="ab-role"><td colspan="7">{esc(row.role_word)}</td></tr>')
-        body.append(_scorecard_row(row, page.always_valid, relative))
+        body.append(_scorecard_row(row, page.sequence_decides, relative))
     return f'<div class="ab ab-scroll"><table class="ab-table"><tr>{head}</tr>{"".join(body)}</table></div>'
 
 
-def _scorecard_row(row: MetricRow, always_valid: bool, relative: bool) -> str:
+def _scorecard_row(row: MetricRow, repeated: bool, relative: bool) -> str:
     change = row.lift if relative else row.effect
-    other = change.fixed_text if always_valid else change.sequence_text
+    other = change.fixed_text if repeated else change.sequence_text
     about = " ".join(part for part in (row.meaning, f"({row.direction})") if part)
     note = _why(row)
     if not note and row.margin_text:
@@ -140,6 +143,24 @@ def methods_html(rows: Sequence[MetricRow]) -> str:
     )
     head = "<tr><th>Metric</th><th>Method</th><th>Unit of replication</th><th>What must hold</th></tr>"
     return f'<div class="ab ab-scroll"><table class="ab-table">{head}{body}</table></div>'
+
+
+def insight_html(insight: InsightTable) -> str:
+    """A table beside the scorecard, with how to read it."""
+    used = [
+        place for place, name in enumerate(insight.columns) if name != "Note" or any(row[place] for row in insight.rows)
+    ]
+
+    def cells(tag: str, row: Sequence[str]) -> str:
+        kinds = {place: ' class="num"' if place in insight.numeric else "" for place in used}
+        return "".join(f"<{tag}{kinds[place]}>{esc(row[place])}</{tag}>" for place in used)
+
+    head = f"<tr>{cells('th', insight.columns)}</tr>"
+    body = "".join(f"<tr>{cells('td', row)}</tr>" for row in insight.rows)
+    return (
+        f'<div class="ab ab-scroll"><table class="ab-table">{head}{body}</table>'
+        f'<small class="ab-note">{esc(insight.note)}</small></div>'
+    )
 
 
 def facts_html(rows: Sequence[ProvenanceRow]) -> str:

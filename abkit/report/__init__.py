@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abkit.report.insights import InsightTable
 from abkit.report.pages import (
     Banner,
     Failure,
@@ -31,6 +32,7 @@ __all__ = [
     "Change",
     "Failure",
     "HealthRow",
+    "InsightTable",
     "LimitRow",
     "MetricRow",
     "Outcome",

@@ -13,6 +13,7 @@ from statistics import median_low
 
 from abkit.evidence import Evaluation, Interval, Usage, Verdict
 from abkit.report import format as fmt
+from abkit.report.insights import InsightTable, insight_tables, looks_words
 from abkit.report.rows import (
     Change,
     HealthRow,
@@ -93,7 +94,8 @@ class ResultPage:
         treatments: The treatments' names, in the order of the split.
         confidence: `95 %`.
         looks: How the result may be read, in words.
-        always_valid: Whether the confidence sequence decides.
+        sequence_decides: Whether the interval that allows many looks decides, and not the fixed-horizon one.
+        sequence_name: What that interval is called.
         banner: The verdict.
         metrics: The scorecard's rows, by role.
         trend: Cumulative lift over time.
@@ -105,6 +107,7 @@ class ResultPage:
         window: The time that was analysed.
         as_of: The newest moment that the results include.
         provenance: What the result was made from.
+        insights: Tables beside the scorecard: power, probabilities, segments, time …
         queries: Metric and role → the resolved selector.
     """
 
@@ -116,7 +119,8 @@ class ResultPage:
     treatments: tuple[str, ...]
     confidence: str
     looks: str
-    always_valid: bool
+    sequence_decides: bool
+    sequence_name: str
     banner: Banner
     metrics: tuple[MetricRow, ...]
     trend: tuple[TrendSeries, ...]
@@ -128,6 +132,7 @@ class ResultPage:
     window: str
     as_of: str
     provenance: tuple[ProvenanceRow, ...]
+    insights: tuple[InsightTable, ...]
     queries: tuple[tuple[str, str], ...]
 
     def rows_of(self, treatment: str) -> tuple[MetricRow, ...]:
@@ -210,7 +215,6 @@ def result_page(evaluation: Evaluation, now: datetime | None = None) -> ResultPa
         evaluation: What was concluded.
         now: For the days left; the evaluation's own moment where left out.
     """
-    always_valid = evaluation.looks == "always-valid"
     control = next((m.control for m in evaluation.metrics), evaluation.split[0].variant if evaluation.split else "")
     with_result = {m.variant for m in evaluation.metrics}
     listed = [share.variant for share in evaluation.split if share.variant != control]
@@ -224,8 +228,9 @@ def result_page(evaluation: Evaluation, now: datetime | None = None) -> ResultPa
         control=control,
         treatments=tuple(treatments),
         confidence=f"{evaluation.confidence * 100:g} %",
-        looks="may be read at any time" if always_valid else "to be read once, at the planned end",
-        always_valid=always_valid,
+        looks=looks_words(evaluation),
+        sequence_decides=evaluation.looks != "fixed",
+        sequence_name="always-valid" if evaluation.look_plan is None else "planned looks",
         banner=banner(evaluation, now),
         metrics=metric_rows(evaluation),
         trend=trend_series(evaluation),
@@ -237,6 +242,7 @@ def result_page(evaluation: Evaluation, now: datetime | None = None) -> ResultPa
         window=window if evaluation.window.start or evaluation.window.end else fmt.MISSING,
         as_of=fmt.moment(evaluation.as_of),
         provenance=_provenance(evaluation, window),
+        insights=insight_tables(evaluation),
         queries=tuple(sorted(evaluation.provenance.queries.items())),
     )
 

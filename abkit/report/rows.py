@@ -301,10 +301,10 @@ def stage_view(stage: Stage) -> StageView:
 
 def _metric_row(result: MetricResult, evaluation: Evaluation) -> MetricRow:
     kind, unit = result.kind, result.unit
-    always_valid = evaluation.looks == "always-valid" and result.sequential is not None
+    repeated = evaluation.looks != "fixed" and result.sequential is not None
     sequence = result.sequential
     baseline, value = fmt.values(kind, unit, result.baseline, result.value)
-    deciding_p = result.p_value if not always_valid or sequence is None else sequence.p_value
+    deciding_p = result.p_value if not repeated or sequence is None else sequence.p_value
     harm_sign = -1.0 if result.direction.value == "increase" else 1.0
 
     def effects(*numbers: float | None) -> tuple[str, ...]:
@@ -326,7 +326,7 @@ def _metric_row(result: MetricResult, evaluation: Evaluation) -> MetricRow:
             result.lift,
             result.lift_ci,
             sequence.lift_ci if sequence else None,
-            always_valid,
+            repeated,
             fmt.lift,
             fmt.lift_interval,
         ),
@@ -334,7 +334,7 @@ def _metric_row(result: MetricResult, evaluation: Evaluation) -> MetricRow:
             result.effect,
             result.effect_ci,
             sequence.effect_ci if sequence else None,
-            always_valid,
+            repeated,
             lambda number: effects(number)[0],
             lambda bounds: fmt.interval(bounds, effects),
         ),
@@ -356,11 +356,11 @@ def _change(
     estimate: float | None,
     fixed: Interval | None,
     sequence: Interval | None,
-    always_valid: bool,
+    repeated: bool,
     number: Callable[[float | None], str],
     bounds: Callable[[Interval | None], str],
 ) -> Change:
-    deciding = sequence if always_valid else fixed
+    deciding = sequence if repeated else fixed
     return Change(
         estimate=estimate,
         fixed=fixed,

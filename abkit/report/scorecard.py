@@ -17,12 +17,13 @@ from rich.text import Text
 
 from abkit.evidence import Evaluation
 from abkit.report.format import MISSING, plain
+from abkit.report.insights import InsightTable
 from abkit.report.pages import Banner, Failure, OverviewRow, ResultPage, bar_limit, result_page
 from abkit.report.rows import MetricRow, SplitRow, StageView
 from abkit.report.textbar import text_bar
 from abkit.report.words import Outcome, Tone
 
-__all__ = ["print_scorecard", "print_summary", "scorecard", "summary_table"]
+__all__ = ["print_insights", "print_scorecard", "print_summary", "scorecard", "summary_table"]
 
 _STYLES = {
     Tone.GOOD: "bold dodger_blue1",
@@ -51,6 +52,14 @@ def print_summary(rows: Sequence[OverviewRow | Failure], console: Console) -> No
     console.print(summary_table(rows))
 
 
+def print_insights(tables: Sequence[InsightTable], console: Console) -> None:
+    """Print tables with the sentence on how to read each."""
+    parts: list[RenderableType] = []
+    for table in tables:
+        parts += [_insight(table), Text(table.note, "dim"), Text()]
+    console.print(_Encoded(Group(*parts)))
+
+
 def scorecard(evaluation: Evaluation, width: int = 80) -> RenderableType:
     """The verdict, why, and the numbers behind it.
 
@@ -71,6 +80,10 @@ def scorecard(evaluation: Evaluation, width: int = 80) -> RenderableType:
             parts += [_metrics(page, treatment, rows, width), *_notes(rows), Text()]
     if page.limits:
         parts += [_limits(page), Text()]
+    if page.banner.trusted:
+        for table in page.insights:
+            if table.essential:
+                parts += [_insight(table), Text()]
     if page.split:
         parts += [_split(page.split), Text()]
     parts.append(_footer(page))
@@ -160,9 +173,10 @@ def _health(page: ResultPage) -> Table:
 
 
 def _metrics(page: ResultPage, treatment: str, rows: Sequence[MetricRow], width: int) -> Table:
-    always = page.always_valid
-    intervals = [(row.lift.deciding_text, row.lift.fixed_text if always else row.lift.sequence_text) for row in rows]
-    first, second = ("always-valid", "fixed-horizon") if always else ("fixed-horizon", "always-valid")
+    repeated = page.sequence_decides
+    intervals = [(row.lift.deciding_text, row.lift.fixed_text if repeated else row.lift.sequence_text) for row in rows]
+    names_of = (page.sequence_name, "fixed-horizon")
+    first, second = names_of if repeated else names_of[::-1]
     versions = {share.variant: share.version for share in page.split}
     table = _table(f"{_named(treatment, versions)} against {_named(page.control, versions)}", gap=0)
     columns = [("Control", [row.baseline for row in rows]), ("Treatment", [row.value for row in rows])]
@@ -247,6 +261,20 @@ def _limits(page: ResultPage) -> Table:
     return table
 
 
+def _insight(insight: InsightTable) -> Table:
+    table = _table(insight.title)
+    # An empty column of notes would take the room of the others.
+    used = [
+        place for place, name in enumerate(insight.columns) if name != "Note" or any(row[place] for row in insight.rows)
+    ]
+    for place in used:
+        name = insight.columns[place]
+        table.add_column(name, justify="right" if place in insight.numeric else "left", overflow="fold")
+    for row in insight.rows:
+        table.add_row(*(Text(row[place], "bold" if place == 0 else "") for place in used))
+    return table
+
+
 def _split(rows: Sequence[SplitRow]) -> Table:
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(style="bold", no_wrap=True)
@@ -262,7 +290,8 @@ def _split(rows: Sequence[SplitRow]) -> Table:
 
 
 def _footer(page: ResultPage) -> Text:
-    return Text(" · ".join(f"{row.name}: {row.value}" for row in page.provenance), "dim")
+    facts = [f"{row.name}: {row.value}" for row in page.provenance]
+    return Text(" · ".join((f"Looks: {page.looks}", *facts)), "dim")
 
 
 def _table(heading: str | None = None, gap: int = 1) -> Table:

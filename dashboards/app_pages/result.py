@@ -15,6 +15,7 @@ from dashboards.elements import (
     banner_html,
     facts_html,
     health_html,
+    insight_html,
     limits_html,
     methods_html,
     scorecard_html,
@@ -90,6 +91,7 @@ def numbers(page: ResultPage) -> None:
         view = st.segmented_control("Changes", views, default=views[0], required=True, label_visibility="collapsed")
         st.html(scorecard_html(page, rows, relative=view != "Absolute"))
     trends(page, treatment, rows)
+    insights(page)
 
 
 def trends(page: ResultPage, treatment: str, rows: Sequence[MetricRow]) -> None:
@@ -108,8 +110,19 @@ def trends(page: ResultPage, treatment: str, rows: Sequence[MetricRow]) -> None:
         st.altair_chart(chart, width="stretch", alt=f"Cumulative lift of {metric}, {last.lift:+.1%} at the end")
         st.caption(
             f"Line: cumulative lift. Dark band: fixed-horizon {page.confidence} interval. "
-            f"Light band: always-valid {page.confidence} interval. Dashed: the split changed. Times are UTC."
+            f"Light band: {page.sequence_name} {page.confidence} interval. Dashed: the split changed. Times are UTC."
         )
+
+
+def insights(page: ResultPage) -> None:
+    """Power, probabilities, segments and time, a tab each."""
+    if not page.insights:
+        return
+    st.subheader("More about it", anchor=False)
+    with st.container(border=True):
+        tabs = st.tabs([escape_markdown(table.title) for table in page.insights])
+        for tab, table in zip(tabs, page.insights, strict=True):
+            tab.html(insight_html(table))
 
 
 def checks(page: ResultPage) -> None:
@@ -158,9 +171,11 @@ def background(page: ResultPage, document: str) -> None:
 
 
 def _legend(page: ResultPage, rows: Sequence[MetricRow]) -> str:
-    decides = "thin" if page.always_valid else "thick"
+    decides = "thin" if page.sequence_decides else "thick"
     size = page.confidence
-    text = f"Thick: fixed-horizon {size} interval, thin: always-valid {size} interval (the {decides} one decides)."
+    text = (
+        f"Thick: fixed-horizon {size} interval, thin: {page.sequence_name} {size} interval (the {decides} one decides)."
+    )
     return text + (" Orange mark: a guardrail's margin." if any(row.margin is not None for row in rows) else "")
 
 

@@ -7,15 +7,25 @@ from datetime import UTC, datetime, timedelta
 from math import sqrt
 
 from abkit.evidence import (
+    Anomaly,
+    Bandit,
+    Bayesian,
+    Covariate,
     Evaluation,
     Finding,
     Health,
+    Interaction,
     Interval,
     LimitResult,
+    LookPlan,
     MetricResult,
+    Novelty,
+    PeriodChange,
+    Power,
     Provenance,
     Quality,
     Reason,
+    SegmentResult,
     Sequential,
     Severity,
     Share,
@@ -30,7 +40,7 @@ from abkit.evidence import (
 )
 from abkit.spec import Direction, Kind, Strategy
 
-__all__ = ["START", "canary", "experiment", "invalid", "metric", "no_data", "three_arms"]
+__all__ = ["START", "canary", "experiment", "insightful", "invalid", "metric", "no_data", "three_arms"]
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 _DAYS = 10
@@ -225,6 +235,65 @@ def experiment(
         epochs=(START + timedelta(days=3),),
         provenance=provenance(),
     )
+
+
+def insightful() -> Evaluation:
+    """A group-sequential test with everything beside the scorecard."""
+    base = experiment(Verdict.KEEP_RUNNING, looks="obrien-fleming")
+    first, *others = base.metrics
+    end = START + timedelta(days=_DAYS)
+    first = first.model_copy(
+        update={
+            "bayes": Bayesian(
+                probability_better=0.991, lift=0.075, lift_ci=(0.021, 0.131), loss_ship=0.0002, loss_keep=0.075,
+                prior="normal on the log ratio around 0, standard deviation 0.1",
+            ),
+            "power": Power(
+                power=0.8, mde=0.034, planned=0.02, achieved=0.41, days=31.2, reachable=0.024, saturates=True
+            ),
+            "covariate": Covariate(variance_removed=0.44, lift=0.07, lift_ci=(-0.01, 0.15)),
+        }
+    )  # fmt: skip
+    few = Status(code=StatusCode.TOO_FEW, reason="under 8 effective hash replicates")
+
+    def segment(name: str, lift: float | None, status: Status | None = None) -> SegmentResult:
+        known = lift is not None
+        return SegmentResult(
+            label="device", segment=name, metric="conversion", variant="treatment", baseline=0.03, value=0.031,
+            lift=lift, lift_ci=(lift - 0.05, lift + 0.05) if lift is not None else None,
+            p_value=0.01 if known else None, p_adjusted=0.02 if known else None, status=status or Status(),
+        )  # fmt: skip
+
+    period = PeriodChange(
+        metric="conversion", variant="control", against="last-week", start=START, end=end, before=0.031, now=0.0321,
+        change=0.035, change_ci=(-0.01, 0.08), p_value=0.2,
+    )  # fmt: skip
+    return base.model_copy(
+        update={
+            "metrics": (first, *others),
+            "look_plan": LookPlan(
+                spending="obrien-fleming", planned=5, taken=3, last=end, next=end + timedelta(days=2), fraction=0.6,
+                spent=0.0076,
+            ),
+            "segments": (segment("mobile", 0.12), segment("<b>desktop</b>", 0.02), segment("tv", None, few)),
+            "interactions": (
+                Interaction(label="device", metric="conversion", variant="treatment", p_value=0.04, p_adjusted=0.08),
+            ),
+            "periods": (period,),
+            "novelty": (
+                Novelty(metric="conversion", variant="treatment", slope=-0.004, slope_ci=(-0.009, 0.001), p_value=0.1,
+                        early=0.1, late=0.06),
+            ),
+            "anomalies": (
+                Anomaly(metric="conversion", variant="control", at=START, value=0.01, expected=0.031, low=0.025,
+                        high=0.036),
+            ),
+            "bandit": (
+                Bandit(metric="conversion", weights={"control": 1000, "treatment": 9000},
+                       probability_best={"control": 0.009, "treatment": 0.991}, floor=1000),
+            ),
+        }
+    )  # fmt: skip
 
 
 def provenance() -> Provenance:

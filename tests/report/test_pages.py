@@ -29,7 +29,7 @@ def test_rows_carry_text_and_raw_numbers() -> None:
 
 def test_fixed_looks_decide_by_the_fixed_interval() -> None:
     page = result_page(samples.experiment(looks="fixed"))
-    assert not page.always_valid
+    assert not page.sequence_decides
     assert page.metrics[0].lift.deciding == page.metrics[0].lift.fixed
 
 
