@@ -291,7 +291,7 @@ def _split(rows: Sequence[SplitRow]) -> Table:
 
 def _footer(page: ResultPage) -> Text:
     facts = [f"{row.name}: {row.value}" for row in page.provenance]
-    return Text(" · ".join((f"Looks: {page.looks}", *facts)), "dim")
+    return Text(" · ".join((*facts, f"Looks: {page.looks}")), "dim")
 
 
 def _table(heading: str | None = None, gap: int = 1) -> Table:
