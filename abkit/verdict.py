@@ -10,7 +10,8 @@ The rules of an A/B test, the first that holds wins:
 6. otherwise `keep-running`, or after the planned end `inconclusive`.
 
 "Better", "worse" and "harm" mean with confidence: by the confidence sequence where looks are always valid, by the
-fixed-horizon interval at the planned end where they are fixed; corrected (Holm) over treatments and primary metrics.
+fixed-horizon interval at the planned end where they are fixed, by the repeated interval at the newest planned look of a
+group-sequential test, which may ship or not ship at any of them; corrected (Holm) over treatments and primary metrics.
 What can't be judged is never taken as passed.
 """
 
@@ -20,7 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from abkit.evidence import Health, MetricResult, Reason, Severity, StatusCode, Usage, Verdict
+from abkit.evidence import Health, LookPlan, MetricResult, Reason, Severity, StatusCode, Usage, Verdict
 from abkit.spec import Direction, Experiment, Looks
 from abkit.wording import lift, lift_interval, percent
 
@@ -46,6 +47,7 @@ def decide_ab(
     health: Health,
     without_data: Sequence[str],
     as_of: datetime | None,
+    plan: LookPlan | None = None,
 ) -> Decision:
     """Decide an A/B test.
 
@@ -55,6 +57,7 @@ def decide_ab(
         health: Users' split and data quality.
         without_data: Variants that should have traffic and have none.
         as_of: The newest moment that the results include.
+        plan: The planned looks of a group-sequential test; the metrics are those of the newest one.
 
     Returns:
         The verdict and its reasons.
@@ -63,6 +66,8 @@ def decide_ab(
         return Decision(Verdict.NO_DATA, missing)
     if invalid := health_reasons(health):
         return Decision(Verdict.INVALID, invalid)
+    if experiment.deciding_looks is Looks.FIXED:  # the sequence is shown, and decides nothing
+        metrics = [result.model_copy(update={"sequential": None}) for result in metrics]
     primary = [result for result in metrics if result.role is Usage.PRIMARY]
     if descriptive := _descriptive(primary):
         return Decision(Verdict.DESCRIPTIVE, descriptive)
@@ -73,6 +78,8 @@ def decide_ab(
     ended = experiment.analysis.end is not None and as_of is not None and as_of >= experiment.analysis.end
     if experiment.analysis.looks is Looks.FIXED and not ended:
         return Decision(Verdict.KEEP_RUNNING, (_waits_for_end(experiment),))
+    if plan is not None and not plan.taken:
+        return Decision(Verdict.KEEP_RUNNING, _next_look(plan))
 
     alpha = 1 - experiment.analysis.confidence
     sides = {
@@ -93,7 +100,7 @@ def decide_ab(
             message=f"The planned end ({experiment.analysis.end:%Y-%m-%d %H:%M} UTC) is reached without a decision.",
         )
         return Decision(Verdict.INCONCLUSIVE, (end, *open_reasons))
-    return Decision(Verdict.KEEP_RUNNING, open_reasons)
+    return Decision(Verdict.KEEP_RUNNING, (*open_reasons, *_next_look(plan)))
 
 
 def health_reasons(health: Health) -> tuple[Reason, ...]:
@@ -205,6 +212,19 @@ def _waits_for_end(experiment: Experiment) -> Reason:
     else:
         message = f"With looks: fixed the result is read once, at the planned end ({end:%Y-%m-%d %H:%M} UTC)."
     return Reason(code="planned-end", message=message)
+
+
+def _next_look(plan: LookPlan | None) -> tuple[Reason, ...]:
+    """When a group-sequential test is looked at again; nothing for other tests, and after the last look."""
+    if plan is None or plan.next is None:
+        return ()
+    until = "there is no result before" if plan.last is None else f"until then that of {_day(plan.last)} stands"
+    message = f"Look {plan.taken + 1} of {plan.planned} is due at {_day(plan.next)}: {until}."
+    return (Reason(code="next-look", message=message),)
+
+
+def _day(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M} UTC"
 
 
 def _primary_open(result: MetricResult) -> Reason:

@@ -13,6 +13,7 @@ __all__ = [
     "Bandit",
     "Bayesian",
     "Covariate",
+    "DesignNeed",
     "Interaction",
     "LookPlan",
     "Novelty",
@@ -40,19 +41,35 @@ class Bayesian(Model):
     status: Status = Status()
 
 
+class DesignNeed(Model):
+    """What one way of looking needs to find the planned effect."""
+
+    design: str
+    """fixed, always-valid, obrien-fleming or pocock."""
+    information: float | None
+    """Information that is needed, over what there is now; users too, as far as each further one is a new one."""
+    days: float | None
+    """Days from the start, on the curve of the information so far; None where it is never reached, or not known."""
+
+
 class Power(Model):
-    """What this experiment can find, and by when, with the looks that it has."""
+    """What this experiment can find, and by when, with the looks that it has.
+
+    Of a guardrail it is about the margin: whether the data show that the harm is below it, if there is none.
+    """
 
     power: float
     """The planned power, 0.8 where the experiment file has none."""
     mde: float | None
-    """Smallest relative effect that the data so far find with that power."""
+    """Smallest relative effect that the data so far find with that power; of a guardrail, the smallest margin."""
     planned: float
-    """The relative effect worth finding (`analysis.mde`)."""
+    """The relative effect worth finding (`analysis.mde`), or the guardrail's margin."""
     achieved: float | None
     """Probability that the data so far find the planned effect."""
     days: float | None
     """Days from the start until the planned effect is found with that power; None where that can't be said."""
+    needs: tuple[DesignNeed, ...] = ()
+    """The same for each way of looking."""
     reachable: float | None = None
     """Smallest relative effect that these users can ever show, where they come back and information saturates."""
     saturates: bool = False

@@ -56,7 +56,7 @@ class MetricResult(Model):
     effect: float | None
     """value - baseline; under a ramp, averaged over weight epochs."""
     effect_ci: Interval | None
-    """Fixed-horizon interval of the effect."""
+    """Fixed-horizon interval of the effect; None where few events that hang together leave only that of the lift."""
     lift: float | None
     """effect / baseline, 0.08 is 8 %."""
     lift_ci: Interval | None
@@ -64,11 +64,12 @@ class MetricResult(Model):
     p_value: float | None
     """Fixed-horizon, two-sided."""
     p_adjusted: float | None = None
-    """Of the kind that decides (always-valid or fixed), corrected for the number of tests of its role."""
+    """Of the kind that decides (always-valid, fixed, or repeated at planned looks), corrected for the number of tests
+    of its role: Holm for what decides, Benjamini-Hochberg for secondary metrics."""
     margin: float | None = None
     """Guardrails: the relative harm that is tolerated."""
     harm_bound: float | None = None
-    """Guardrails: with confidence, the relative harm is at most this."""
+    """Guardrails: with confidence, the relative harm is at most this; several treatments share α (Bonferroni)."""
     method: str
     replication: str
     """What the noise was measured on, such as `32 hash replicates`."""

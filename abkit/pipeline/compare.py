@@ -1,20 +1,21 @@
-"""Totals in, metric results out: fixed-horizon and always-valid, corrected for the number of tests."""
+"""Totals in, metric results out: fixed-horizon and as they are looked at, corrected for the number of tests."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-
-import numpy as np
 
 from abkit import stats
-from abkit.evidence import Interval, MetricResult, Sequential, Status, StatusCode, TrendPoint, Usage
+from abkit.evidence import Bandit, MetricResult, TrendPoint, Usage
+from abkit.pipeline.bandit import propose
+from abkit.pipeline.covariates import adjusted
 from abkit.pipeline.estimate import Estimate, estimate
+from abkit.pipeline.looks import Looked, decided, fixed_at, harm_bound, trend
+from abkit.pipeline.posterior import posterior
+from abkit.pipeline.power import power_of
 from abkit.pipeline.totals import Totals
 from abkit.queries import ResolvedMetric
-from abkit.spec import Direction, Experiment, Strategy
-from abkit.stats.special import student_quantile
+from abkit.spec import Experiment, Strategy
 
 __all__ = ["DEFAULT_MARGIN", "Compared", "compare_all"]
 
@@ -29,37 +30,61 @@ class Compared:
     Attributes:
         metrics: One a metric and treatment, in the experiment file's order.
         trend: The same over the looks, where there are numbers.
+        bandit: Proposed weights, one a primary metric, where the experiment file asks for them.
     """
 
     metrics: tuple[MetricResult, ...]
     trend: tuple[TrendPoint, ...]
+    bandit: tuple[Bandit, ...] = ()
 
 
 def compare_all(
-    experiment: Experiment, metrics: Sequence[tuple[ResolvedMetric, Usage]], totals: Totals, look_ends: Sequence[int]
+    experiment: Experiment,
+    metrics: Sequence[tuple[ResolvedMetric, Usage]],
+    looked: Looked,
+    current: Looked | None = None,
+    before: Totals | None = None,
 ) -> Compared:
     """Compare every metric of every treatment with the control.
 
     Args:
         experiment: The experiment file.
         metrics: Resolved metrics and their part in the verdict.
-        totals: The store's totals, in as many looks as `look_ends` has.
-        look_ends: End of each look, milliseconds.
+        looked: The store's totals at each look; of a group-sequential test at the planned looks.
+        current: All totals up to now, from which power is reckoned; those of `looked` where left out.
+        before: Totals of the labelled time before the start, where the experiment file names such a time.
 
     Returns:
-        Results, with `p_adjusted` corrected within each role: Holm over primary metrics and guardrails,
-        Benjamini-Hochberg over secondary ones.
+        Results, with `p_adjusted` corrected within each role: Holm over primary metrics and guardrails, each over all
+        treatments; Benjamini-Hochberg over secondary metrics. Always-valid p values are 1/E, so that is e-BH.
     """
     results: list[MetricResult] = []
-    trend: list[TrendPoint] = []
+    points: list[TrendPoint] = []
+    proposals: list[Bandit] = []
     margins = {ref.metric: ref.margin or DEFAULT_MARGIN for ref in experiment.metrics.guardrails}
+    tests = {usage: sum(part is usage for _, part in metrics) * len(experiment.treatments) for usage in Usage}
     for metric, usage in metrics:
+        margin = margins.get(metric.name) if usage is Usage.GUARDRAIL else None
+        found: dict[str, Estimate] = {}
         for treatment in experiment.treatments:
-            found = estimate(experiment, metric, totals, treatment)
-            margin = margins.get(metric.name) if usage is Usage.GUARDRAIL else None
-            results.append(_result(experiment, metric, usage, margin, treatment, found))
-            trend.extend(_trend(experiment, metric, treatment, found, look_ends))
-    return Compared(_adjusted(experiment, results), tuple(trend))
+            plain = estimate(experiment, metric, looked.totals, treatment)
+            mine, covariate = adjusted(experiment, metric, usage, looked.totals, before, treatment, plain)
+            found[treatment] = mine
+            result = _result(experiment, metric, usage, margin, treatment, mine, looked)
+            result = result.model_copy(update={"covariate": covariate})
+            if usage in {Usage.PRIMARY, Usage.GUARDRAIL} and mine.comparison is not None:
+                now = looked if current is None else current
+                seen = mine
+                if current is not None:
+                    plain = estimate(experiment, metric, now.totals, treatment)
+                    seen, _ = adjusted(experiment, metric, usage, now.totals, before, treatment, plain)
+                power = power_of(experiment, result, seen, now, tests[usage])
+                result = result.model_copy(update={"power": power})
+            results.append(result)
+            points.extend(trend(experiment, metric, treatment, mine, looked))
+        if usage is Usage.PRIMARY and experiment.analysis.bandit is not None:
+            proposals.append(propose(experiment, metric, found))
+    return Compared(_adjusted(experiment, results), tuple(points), tuple(proposals))
 
 
 def _result(
@@ -69,6 +94,7 @@ def _result(
     margin: float | None,
     treatment: str,
     found: Estimate,
+    looked: Looked,
 ) -> MetricResult:
     definition = metric.definition
     result = MetricResult(
@@ -97,125 +123,29 @@ def _result(
     if found.comparison is None:
         return result
     last = found.comparison.at(-1)
-    log_scale = last.lift_ci is not None
+    fixed = fixed_at(found, len(looked.ends) - 1, experiment.analysis.confidence)
+    sequential, deciding = decided(experiment, found, looked.fractions)
+    bounded = margin is not None and sequential is not None
     numbers = result.model_dump() | {
         "baseline": last.control,
         "value": last.treatment,
         "effect": last.effect,
-        "effect_ci": _finite(last.effect_ci),
-        "lift": last.lift,
-        "lift_ci": _finite(last.lift_ci),
-        "p_value": last.lift_p_value if log_scale else last.p_value,
-        "method": last.method,
-        "replication": last.replication,
+        "effect_ci": fixed.effect_ci,
+        "lift": fixed.lift,
+        "lift_ci": fixed.lift_ci,
+        "p_value": fixed.p_value,
+        "p_adjusted": deciding,
+        "harm_bound": harm_bound(experiment, definition.direction, found, looked.fractions) if bounded else None,
+        "method": fixed.method,
+        "replication": fixed.replication,
         "n_replicates": found.replicates,
-        "assumption": last.assumption,
-        "status": _status(last),
+        "assumption": fixed.assumption,
+        "sequential": None if sequential is None else sequential.model_dump(),
+        "status": fixed.status,
         "randomised": found.randomised,
+        "bayes": posterior(experiment, definition.direction, found),
     }
-    if last.p_value is not None:
-        sequential, bound = _sequential(experiment, definition.direction, last)
-        numbers |= {"sequential": sequential.model_dump(), "harm_bound": bound if margin is not None else None}
-        numbers["p_adjusted"] = sequential.p_value if experiment.always_valid else numbers["p_value"]
     return MetricResult.model_validate(numbers)
-
-
-def _status(comparison: stats.Comparison) -> Status:
-    """The statistics' own reason, as a status."""
-    if comparison.status == "ok":
-        return Status() if comparison.lift_status == "ok" else Status(reason=f"no lift: {comparison.lift_status}")
-    for words, code in (("no data", StatusCode.NO_DATA), ("too few", StatusCode.TOO_FEW), ("one ", StatusCode.TOO_FEW)):
-        if comparison.status.startswith(words):
-            return Status(code=code, reason=comparison.status)
-    return Status(code=StatusCode.UNDEFINED, reason=comparison.status)
-
-
-def _sequential(
-    experiment: Experiment, direction: Direction, look: stats.Comparison
-) -> tuple[Sequential, float | None]:
-    """The always-valid side of one look, and with confidence the largest relative harm."""
-    analysis = experiment.analysis
-    log_plan = float(np.log1p(analysis.mde))
-    plain = stats.sequential.confidence_sequence(
-        look.effect,
-        look.effect_se,
-        look.df,
-        planned_effect=analysis.mde * max(abs(look.control or 0.0), abs(look.treatment or 0.0)) or analysis.mde,
-        confidence=analysis.confidence,
-    )
-    if look.lift_ci is None:
-        return Sequential(p_value=plain.p_value, lift_ci=None, effect_ci=_finite(plain.ci)), None
-    log_lift = float(np.log1p(look.lift))
-    log = stats.sequential.confidence_sequence(
-        log_lift, look.lift_se, look.df, planned_effect=log_plan, confidence=analysis.confidence
-    )
-    found = Sequential(
-        p_value=log.p_value,
-        lift_ci=_lift_interval(log.ci),
-        effect_ci=_finite(plain.ci),
-    )
-    return found, _harm_bound(experiment, direction, look, log_lift, log_plan)
-
-
-def _harm_bound(
-    experiment: Experiment, direction: Direction, look: stats.Comparison, log_lift: float, log_plan: float
-) -> float | None:
-    """One-sided upper bound of the relative harm, of the kind that decides."""
-    analysis = experiment.analysis
-
-    def upper(growth: float) -> float:
-        """Upper end for an estimate on the log scale whose growth is the harm."""
-        if experiment.always_valid:
-            sequence = stats.sequential.confidence_sequence(
-                growth,
-                look.lift_se,
-                look.df,
-                planned_effect=log_plan,
-                confidence=analysis.confidence,
-                alternative="less",
-            )
-            return float(sequence.ci[1])
-        return growth + float(student_quantile(look.df, analysis.confidence)) * float(look.lift_se)
-
-    with np.errstate(over="ignore"):
-        worse_up, worse_down = float(np.expm1(upper(log_lift))), float(-np.expm1(-upper(-log_lift)))
-    match direction:
-        case Direction.DECREASE:
-            bound = worse_up
-        case Direction.INCREASE:
-            bound = worse_down
-        case Direction.NONE:
-            bound = max(worse_up, worse_down)
-    return bound if np.isfinite(bound) else None
-
-
-def _trend(
-    experiment: Experiment, metric: ResolvedMetric, treatment: str, found: Estimate, look_ends: Sequence[int]
-) -> Iterator[TrendPoint]:
-    """The lift at each look at which there is one; the statistics ran over all looks at once."""
-    comparison = found.comparison
-    if comparison is None:
-        return
-    analysis = experiment.analysis
-    sequence = stats.sequential.confidence_sequence(
-        np.ma.log(1 + comparison.lift),
-        comparison.lift_se,
-        comparison.df,
-        planned_effect=float(np.log1p(analysis.mde)),
-        confidence=analysis.confidence,
-    )
-    for look, end in enumerate(look_ends):
-        at, band = comparison.at(look), sequence.at(look)
-        if at.lift is None:
-            continue
-        yield TrendPoint(
-            metric=metric.name,
-            variant=treatment,
-            at=datetime.fromtimestamp(end / 1000, UTC),
-            lift=at.lift,
-            lift_ci=_finite(at.lift_ci),
-            sequence=_lift_interval(band.ci),
-        )
 
 
 def _adjusted(experiment: Experiment, results: list[MetricResult]) -> tuple[MetricResult, ...]:
@@ -235,22 +165,6 @@ def _adjusted(experiment: Experiment, results: list[MetricResult]) -> tuple[Metr
             for i, p in zip(places, corrected, strict=True):
                 adjusted[i] = results[i].model_copy(update={"p_adjusted": float(p)})
     return tuple(adjusted)
-
-
-def _lift_interval(log_interval: tuple[float, float] | None) -> Interval | None:
-    """From the log ratio to the lift; an end too far out to be a number is open."""
-    if log_interval is None:
-        return None
-    with np.errstate(over="ignore"):
-        low, high = np.expm1(log_interval)
-    return _finite((float(low), float(high)))
-
-
-def _finite(interval: tuple[float | None, float | None] | None) -> Interval | None:
-    if interval is None:
-        return None
-    low, high = (end if end is not None and np.isfinite(end) else None for end in interval)
-    return (low, high)
 
 
 def _difference(control: float | None, treatment: float | None) -> float | None:

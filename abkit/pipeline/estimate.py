@@ -3,11 +3,27 @@
 ===================== ============================== ==========================================================
 metric's scope        what the series carry          compared by
 ===================== ============================== ==========================================================
-user                  replicates                     hash replicates; within weight epochs where the split moved
+user                  replicates                     hash replicates, the same ones in both arms
+user, split moved     replicates                     the same within weight epochs (Mantel-Haenszel)
 user                  none                           nothing: `not user-level`, shown and never decided on
 technical             replicates and instances       two-way: the larger of both sources of noise
 technical             instances                      instances
+quantile              buckets by instance            instances
+rate                  anything                       nothing: traffic follows the split
 ===================== ============================== ==========================================================
+
+A proportion or ratio of counts with fewer than 30 events in an arm is judged otherwise:
+
+===================== ============================== ==========================================================
+few events            how they vary                  judged by
+===================== ============================== ==========================================================
+in either arm         as independent ones            exact counts: p, intervals of ratio and difference
+in either arm         more, or it isn't known        the lift of the estimator above; the difference has no interval
+in neither            anything                       the estimator above
+===================== ============================== ==========================================================
+
+Exact counts need one split all the time. How events vary is measured on the units above: hash replicates, instances,
+and instance by look where there are no replicates. Of a proportion close to 1 the misses are what is few.
 
 Instances belong to one version and come and go with a rollout, so technical metrics are compared within the newest
 weight epoch only.
@@ -25,6 +41,7 @@ from numpy.typing import NDArray
 
 from abkit import stats
 from abkit.evidence import Status, StatusCode
+from abkit.pipeline.rare import Rare, rare_events, within_looks
 from abkit.pipeline.totals import RANDOMISED, Totals, histogram_defect
 from abkit.queries import ResolvedMetric
 from abkit.spec import Experiment, Kind, Role, Scope
@@ -44,6 +61,8 @@ class Estimate:
         treatment: Plain value of the treatment, likewise.
         comparison: One entry a look.
         replicates: Number of units of replication.
+        rare: Where events are few, look by look; None where the metric counts no events.
+        units: Denominators of control and treatment, (look,), cumulative.
         randomised: False where requests that rules route are among those compared, and can't be told apart.
     """
 
@@ -52,7 +71,17 @@ class Estimate:
     treatment: float | None = None
     comparison: stats.Comparison | None = None
     replicates: int | None = None
+    rare: Rare | None = None
+    units: tuple[Floats, Floats] | None = None
     randomised: bool = True
+
+    def exact_at(self, look: int) -> Rare | None:
+        """The counts by which a look is judged; None where it is judged by the comparison."""
+        if self.rare is None or self.comparison is None or not self.rare.used(look):
+            return None
+        # What is refused for want of users or pods stays refused: too few of them say nothing about dispersion.
+        status = self.comparison.at(look).status
+        return self.rare if status == "ok" or status.startswith("no variation") else None
 
 
 def estimate(experiment: Experiment, metric: ResolvedMetric, totals: Totals, treatment: str) -> Estimate:
@@ -158,13 +187,14 @@ def _by_replicate(experiment: Experiment, metric: ResolvedMetric, totals: Totals
     control, treatment = (
         _sums(metric, partial(totals.by_replicate, variant=name, replicates=count), slice(None)) for name in arms
     )
-    cluster = "hash replicate"
-    if len(totals.epochs) > 1:
-        return Estimate(
-            Status(), comparison=stats.stratified(control, treatment, confidence, cluster=cluster), replicates=count
-        )
-    first, second = (stats.ClusterSums(arm.num[:, 0], arm.den[:, 0]) for arm in (control, treatment))
-    return Estimate(Status(), comparison=stats.ratios(first, second, confidence, cluster=cluster), replicates=count)
+    cluster, epochs = "hash replicate", len(totals.epochs)
+    pooled = _over(control, 1), _over(treatment, 1)
+    comparison = (
+        stats.stratified(control, treatment, confidence, cluster=cluster)
+        if epochs > 1
+        else stats.ratios(*pooled, confidence, paired=True, cluster=cluster)
+    )
+    return _estimate(metric, comparison, count, [(cluster, pooled)], epochs)
 
 
 def _two_way(
@@ -176,7 +206,9 @@ def _two_way(
         for name, pods in zip(arms, names, strict=True)
     )
     comparison = stats.two_way(control, treatment, experiment.analysis.confidence)
-    return Estimate(Status(), comparison=comparison, replicates=count)
+    ways = [("hash replicate", (_over(control, 2), _over(treatment, 2)))]
+    ways += [("instance", (_over(control, 1), _over(treatment, 1)))]
+    return _estimate(metric, comparison, count, ways)
 
 
 def _by_instance(
@@ -187,7 +219,27 @@ def _by_instance(
         for name, pods in zip(arms, names, strict=True)
     )
     comparison = stats.ratios(control, treatment, experiment.analysis.confidence, cluster="instance", instances=True)
-    return Estimate(Status(), comparison=comparison, replicates=sum(map(len, names)))
+    ways = [("instance", (control, treatment))]
+    ways += [("instance by look", (within_looks(control), within_looks(treatment)))]
+    return _estimate(metric, comparison, sum(map(len, names)), ways)
+
+
+def _estimate(
+    metric: ResolvedMetric,
+    comparison: stats.Comparison,
+    replicates: int,
+    ways: list[tuple[str, tuple[stats.ClusterSums, stats.ClusterSums]]],
+    epochs: int = 1,
+) -> Estimate:
+    """A comparison with what is known of its events; `ways` are the same sums by each way of clustering."""
+    control, treatment = ways[0][1]
+    return Estimate(
+        Status(),
+        comparison=comparison,
+        replicates=replicates,
+        rare=rare_events(metric.definition, ways, epochs=epochs),
+        units=(control.den.sum(-1), treatment.den.sum(-1)),
+    )
 
 
 def _by_quantile(experiment: Experiment, metric: ResolvedMetric, totals: Totals, arms: tuple[str, str]) -> Estimate:
@@ -212,7 +264,17 @@ def _by_quantile(experiment: Experiment, metric: ResolvedMetric, totals: Totals,
         experiment.analysis.confidence,
         cumulative=True,
     )
-    return Estimate(Status(), comparison=comparison, replicates=sum(map(len, names)))
+    return Estimate(
+        Status(),
+        comparison=comparison,
+        replicates=sum(map(len, names)),
+        units=(control[..., -1].sum(-1), treatment[..., -1].sum(-1)),
+    )
+
+
+def _over(sums: stats.ClusterSums, axis: int) -> stats.ClusterSums:
+    """Sums with an axis summed up."""
+    return stats.ClusterSums(sums.num.sum(axis), sums.den.sum(axis))
 
 
 def _sums(metric: ResolvedMetric, totals: Callable[[str], Floats], epoch: slice | int) -> stats.ClusterSums:

@@ -6,8 +6,10 @@ The same store and moment give the same evaluation, to the byte: no clock is rea
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -15,20 +17,37 @@ import pyarrow.compute as pc
 
 import abkit
 from abkit.canary.judge import StageData, judge
-from abkit.evidence import Evaluation, Health, LimitResult, Provenance, Share, Stage, Usage, WindowModel
+from abkit.evidence import (
+    Evaluation,
+    Finding,
+    Health,
+    LimitResult,
+    LookPlan,
+    Provenance,
+    Reason,
+    Severity,
+    Share,
+    Stage,
+    Usage,
+    Verdict,
+    WindowModel,
+)
+from abkit.pipeline.beside import beside
 from abkit.pipeline.compare import compare_all
+from abkit.pipeline.covariates import pre_period, pre_period_findings
 from abkit.pipeline.health import quality_of, srm_of
 from abkit.pipeline.limits import check_limits
+from abkit.pipeline.looks import Looked, look_plan, planned_moments
 from abkit.pipeline.splits import milliseconds
 from abkit.pipeline.stage import Epoch, Traffic, epochs_of, in_force, moment, stage_of
-from abkit.pipeline.totals import Totals
+from abkit.pipeline.totals import Totals, fingerprint
 from abkit.queries import EXPOSED_USERS, ResolvedMetric, resolve
 from abkit.spec import Experiment, Role
 from abkit.store import Quality, Store
 from abkit.verdict import Decision, decide_ab, health_reasons
 from abkit.window import Window
 
-__all__ = ["evaluate"]
+__all__ = ["evaluate", "usages_of"]
 
 _MINUTE, _HOUR, _DAY = 60_000, 3_600_000, 86_400_000
 _LOOKS = 60
@@ -61,21 +80,28 @@ def evaluate(experiment: Experiment, store: Store, at: datetime | None = None) -
     looks = max(1, math.ceil((window.end_ms - window.start_ms) / step))
     unknown = [epoch for epoch in epochs if not epoch.known]
     totals = _totals(experiment, store, window, step, looks, unknown)
+    usages, before = usages_of(experiment, metrics), pre_period(experiment, store)
     as_of = moment(window.end_ms) if len(totals.total) else None
     quality = store.quality(experiment.name)
     health = Health(
         srm=srm_of(experiment, metrics[EXPOSED_USERS], totals, _settled(experiment, store, epochs, window, quality)),
         data_quality=quality_of(
-            quality, experiment, left_out=_left_out(unknown, window), attributed=store.attributed(experiment.name)
+            quality,
+            experiment,
+            left_out=_left_out(unknown, window),
+            attributed=store.attributed(experiment.name),
+            more=(*_warmed_up(experiment, window), *pre_period_findings(experiment, usages, before)),
         ),
     )
     ends = [min(window.start_ms + (look + 1) * step, window.end_ms) for look in range(looks)]
-    compared = compare_all(experiment, _usages(experiment, metrics), totals, ends)
+    current = Looked(totals, window.start_ms, ends)
+    planned, plan = _planned(experiment, store, window, unknown, current)
+    compared = compare_all(experiment, usages, planned or current, current if planned else None, before)
     limits: tuple[LimitResult, ...] = ()
     stage: Stage | None = None
     if experiment.canary is None:
         without = _without_data(experiment, totals)
-        decision = decide_ab(experiment, compared.metrics, health, without, as_of)
+        decision = decide_ab(experiment, compared.metrics, health, without, as_of, plan)
     else:
         limits = check_limits(experiment, metrics, totals)
         stage = stage_of(experiment, experiment.canary, in_force(epochs, window.end_ms), window, now=at is None)
@@ -95,6 +121,19 @@ def evaluate(experiment: Experiment, store: Store, at: datetime | None = None) -
             present=moment(present),
         )
         decision = Decision(*judge(experiment, limits, compared.metrics, data, health_reasons(health)))
+    begun = span.length_ms > 0 and _begin(experiment, window) < span.end_ms
+    if experiment.analysis.warm_up and begun and not window.length_ms:
+        decision = _warming_up(experiment, window)
+    aside = beside(
+        experiment,
+        usages,
+        store,
+        window,
+        before,
+        lambda inputs: Totals.read(
+            _table(experiment, store, window, None, unknown, inputs), 1, window.length_ms / 1000
+        ),
+    )
     return Evaluation(
         experiment=experiment.name,
         strategy=experiment.strategy,
@@ -106,7 +145,7 @@ def evaluate(experiment: Experiment, store: Store, at: datetime | None = None) -
         window=WindowModel(start=moment(window.start_ms), end=as_of) if as_of else WindowModel(start=None, end=None),
         planned_end=experiment.analysis.end,
         confidence=experiment.analysis.confidence,
-        looks="always-valid" if experiment.always_valid else str(experiment.analysis.looks),
+        looks=str(experiment.deciding_looks),
         health=health,
         metrics=compared.metrics,
         limits=limits,
@@ -114,10 +153,18 @@ def evaluate(experiment: Experiment, store: Store, at: datetime | None = None) -
         split=_shares(experiment, health, metrics, totals),
         trend=compared.trend,
         epochs=tuple(moment(start) for start in totals.epochs[1:]),
+        look_plan=plan,
+        segments=aside.segments,
+        interactions=aside.interactions,
+        periods=aside.periods,
+        novelty=aside.novelty,
+        anomalies=aside.anomalies,
+        anomaly_checks=aside.anomaly_checks,
+        bandit=compared.bandit,
         provenance=Provenance(
             abkit_version=abkit.__version__,
             spec_hash=experiment.fingerprint,
-            inputs=totals.fingerprint,
+            inputs=fingerprint(totals, before, aside.read),
             source=store.source(experiment.name),
             queries={
                 f"{metric.name}.{role}": data.selector
@@ -131,7 +178,10 @@ def evaluate(experiment: Experiment, store: Store, at: datetime | None = None) -
 def _window(
     experiment: Experiment, store: Store, epochs: Sequence[Epoch], at: datetime | None
 ) -> tuple[Window, Window]:
-    """What is analysed, and what the store holds: of an A/B test all since its start, of a canary the stage."""
+    """What is analysed, and what the store holds: of an A/B test all since its start, of a canary the stage.
+
+    The warm-up after that start is left out; while it lasts the window is empty and lies at its end.
+    """
     span = store.span(experiment.name)
     if span is None:
         return Window(0, 0), Window(0, 0)
@@ -146,20 +196,90 @@ def _window(
     start = max([start, *(milliseconds(begin) for begin in begins if begin is not None)])
     if experiment.canary is not None and (stage := in_force(epochs, end)) is not None:
         start = max(start, stage.start_ms)
+    start += _warm_up_ms(experiment)
     return Window(start, max(start, end)), span
+
+
+def _warm_up_ms(experiment: Experiment) -> int:
+    return round(experiment.analysis.warm_up.total_seconds() * 1000)
+
+
+def _begin(experiment: Experiment, window: Window) -> int:
+    """When the warm-up began."""
+    return window.start_ms - _warm_up_ms(experiment)
+
+
+def _warmed_up(experiment: Experiment, window: Window) -> list[Finding]:
+    """That the warm-up is left out."""
+    if not experiment.analysis.warm_up or not window.length_ms:
+        return []
+    begin = moment(_begin(experiment, window))
+    message = (
+        f"The time from {begin:%Y-%m-%d %H:%M} to {moment(window.start_ms):%Y-%m-%d %H:%M} UTC is left out "
+        "(analysis.warm-up)."
+    )
+    return [Finding(code="warm-up", severity=Severity.NOTE, message=message)]
+
+
+def _warming_up(experiment: Experiment, window: Window) -> Decision:
+    """Nothing that counts has been seen yet: neither good nor bad."""
+    message = (
+        f"Warming up until {moment(window.start_ms):%Y-%m-%d %H:%M} UTC (analysis.warm-up): "
+        "what was seen so far does not count, for or against."
+    )
+    verdict = Verdict.KEEP_RUNNING if experiment.canary is None else Verdict.PAUSE
+    return Decision(verdict, (Reason(code="warm-up", message=message),))
+
+
+def _planned(
+    experiment: Experiment, store: Store, window: Window, unknown: Sequence[Epoch], current: Looked
+) -> tuple[Looked | None, LookPlan | None]:
+    """Totals at the planned looks that have come, and the plan; None and None where looks are not planned."""
+    moments = planned_moments(experiment)
+    plan = look_plan(experiment, moments, window.end_ms)
+    if plan is None:
+        return None, None
+    taken = [number for number, at in enumerate(moments[: plan.taken], 1) if at > window.start_ms]
+    if not taken:
+        return replace(current, fractions=()), plan
+    ends = [moments[number - 1] for number in taken]
+    parts = []
+    for look, (start, end) in enumerate(pairwise([window.start_ms, *ends])):
+        part = _table(experiment, store, Window(start, end), None, unknown)
+        column = part.schema.get_field_index("look")
+        parts.append(part.set_column(column, part.schema.field(column), pa.array([look] * len(part), pa.int32())))
+    whole = Window(window.start_ms, ends[-1])
+    edges = store.edges(experiment.name, whole)
+    totals = Totals.read(pa.concat_tables(parts), len(ends), whole.length_ms / 1000, edges=edges)
+    return Looked(totals, window.start_ms, ends, tuple(number / plan.planned for number in taken)), plan
 
 
 def _totals(
     experiment: Experiment, store: Store, window: Window, step: int | None, looks: int, unknown: Sequence[Epoch]
 ) -> Totals:
     """Totals of a window, without the time in which the split is not known."""
-    table = store.totals(experiment.name, window, step)
-    if unknown:
-        starts = pa.array([epoch.start_ms for epoch in unknown], pa.int64())
-        table = table.filter(pc.invert(pc.is_in(table["epoch"], value_set=starts)))
+    table = _table(experiment, store, window, step, unknown)
     # Buckets are needed for results by look; counts of users do without.
     edges = None if step is None else store.edges(experiment.name, window)
     return Totals.read(table, looks, (window.end_ms - window.start_ms) / 1000, edges=edges)
+
+
+def _table(
+    experiment: Experiment,
+    store: Store,
+    window: Window,
+    step: int | None,
+    unknown: Sequence[Epoch],
+    inputs: Collection[str] | None = None,
+) -> pa.Table:
+    if inputs is None and experiment.analysis.segments:
+        # Segments multiply the rows, and are compared once and not look by look.
+        inputs = {data.id for metric in resolve(experiment) for data in metric.inputs.values()}
+    table = store.totals(experiment.name, window, step, inputs)
+    if unknown:
+        starts = pa.array([epoch.start_ms for epoch in unknown], pa.int64())
+        table = table.filter(pc.invert(pc.is_in(table["epoch"], value_set=starts)))
+    return table
 
 
 def _settled(
@@ -194,7 +314,7 @@ def _step(window: Window) -> int:
     return max(unit, math.ceil(length / _LOOKS / unit) * unit)
 
 
-def _usages(experiment: Experiment, metrics: dict[str, ResolvedMetric]) -> list[tuple[ResolvedMetric, Usage]]:
+def usages_of(experiment: Experiment, metrics: dict[str, ResolvedMetric]) -> list[tuple[ResolvedMetric, Usage]]:
     """Metrics with their part in the verdict; a canary's limits are compared with the control too."""
     parts = (
         (experiment.metrics.primary, Usage.PRIMARY),

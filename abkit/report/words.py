@@ -135,8 +135,8 @@ def verdict_words(verdict: Verdict) -> VerdictWords:
 
 
 def deciding_interval(result: MetricResult, looks: str) -> Interval | None:
-    """The lift's interval that the verdict rests on: the confidence sequence where results are looked at any time."""
-    if looks == "always-valid" and result.sequential is not None:
+    """The lift's interval that the verdict rests on: of looks at any time or at planned ones, else the fixed one."""
+    if looks != "fixed" and result.sequential is not None:
         return result.sequential.lift_ci
     return result.lift_ci
 
@@ -147,7 +147,7 @@ def metric_outcome(result: MetricResult, confidence: float, looks: str) -> Outco
     Args:
         result: The row.
         confidence: The evaluation's, such as 0.95.
-        looks: `always-valid` or `fixed`.
+        looks: The evaluation's, such as `always-valid`.
     """
     code = result.status.code
     if code is not StatusCode.OK:

@@ -127,9 +127,14 @@ class Experiment(Model):
         return {name: past[-1].split.get(name, 0) for name in self.variants} if past else self.split
 
     @property
+    def deciding_looks(self) -> Looks:
+        """When the result may be read: a canary's at any time, since a job looks every minute."""
+        return self.analysis.looks if self.strategy is Strategy.AB else Looks.ALWAYS_VALID
+
+    @property
     def always_valid(self) -> bool:
-        """Whether results may be read at any time: a canary's always, since a job looks every minute."""
-        return self.strategy is not Strategy.AB or self.analysis.looks is Looks.ALWAYS_VALID
+        """Whether results may be read at any time."""
+        return self.deciding_looks is Looks.ALWAYS_VALID
 
     @property
     def metric_refs(self) -> tuple[MetricRef, ...]:
@@ -194,6 +199,14 @@ class Experiment(Model):
                 raise ValueError(msg)
         elif len(self.variants) != 2:
             msg = f"@variants@{len(self.variants)} variants@strategy {self.strategy} compares two variants: leave two"
+            raise ValueError(msg)
+        bandit = self.analysis.bandit
+        if bandit is not None and bandit.floor * len(self.variants) > 1:
+            most = 1 / len(self.variants)
+            msg = (
+                f"@analysis.bandit.floor@{bandit.floor:g}@{len(self.variants)} variants can't each keep this share: "
+                f"give {most:.2g} at most"
+            )
             raise ValueError(msg)
         if self.ramp and any(v.weight is not None for v in self.variants.values()):
             last = {name: self.ramp[-1].split.get(name, 0) for name in self.variants}

@@ -15,6 +15,7 @@ from abkit import spec
 from abkit.evidence import LimitResult, StatusCode, Usage
 from abkit.pipeline.compare import compare_all
 from abkit.pipeline.limits import check_limits
+from abkit.pipeline.looks import Looked
 from abkit.pipeline.totals import Totals
 from abkit.spec import Role
 from tests.pipeline.buckets import INF, Row, experiment, histogram, input_of, metrics_of, totals
@@ -267,7 +268,7 @@ def test_whatever_the_labels_no_error_and_no_nan(rows: list[Row], known: bool) -
     usages = [
         (metric, Usage.GUARDRAIL if name == "page-load-time" else Usage.LIMIT) for name, metric in metrics.items()
     ]
-    compared = compare_all(CHAOS, usages, data, [60_000 * (look + 1) for look in range(LOOKS)])
+    compared = compare_all(CHAOS, usages, Looked(data, 0, [60_000 * (look + 1) for look in range(LOOKS)]))
     for result in (*limits, *compared.metrics, *compared.trend):
         assert all(math.isfinite(number) for number in numbers(result.model_dump())), result
     for limit in limits:
