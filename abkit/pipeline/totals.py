@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-__all__ = ["RANDOMISED", "Totals", "histogram_defect"]
+__all__ = ["RANDOMISED", "Totals", "fingerprint", "histogram_defect"]
 
 RANDOMISED = "hash"
 """The label value of what was randomised; everything else is another population."""
@@ -187,6 +187,12 @@ class Totals:
         cells = np.zeros(full)
         np.add.at(cells, (self.look[mask], self.epoch[mask], *(code[mask] for code in codes)), self.total[mask])
         return np.cumsum(cells, axis=0)
+
+
+def fingerprint(*read: Totals | None) -> str:
+    """Hash of all that was read (16 hex digits); of one read it is its own."""
+    marks = [totals.fingerprint for totals in read if totals is not None]
+    return marks[0] if len(marks) == 1 else hashlib.sha256(" ".join(marks).encode()).hexdigest()[:16]
 
 
 def histogram_defect(edges: Floats, whose: str) -> str:
