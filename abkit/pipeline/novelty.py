@@ -16,7 +16,7 @@ from abkit.spec import Experiment, Role
 from abkit.store import Store
 from abkit.window import Window
 
-__all__ = ["FEWEST_DAYS", "novelty_of"]
+__all__ = ["FEWEST_DAYS", "daily_trends", "novelty_of"]
 
 FEWEST_DAYS = 4
 """Whole days below which nothing is said of a trend."""
@@ -54,10 +54,17 @@ def novelty_of(
     whole = Window(window.start_ms, window.start_ms + days * _DAY)
     inputs = {data.id for metric in chosen for data in metric.inputs.values()}
     totals = Totals.read(store.totals(experiment.name, whole, _DAY, inputs), days, whole.length_ms / 1000)
-    return tuple(_trends(experiment, chosen, totals))
+    return tuple(daily_trends(experiment, chosen, totals))
 
 
-def _trends(experiment: Experiment, metrics: Sequence[ResolvedMetric], totals: Totals) -> Iterator[Novelty]:
+def daily_trends(experiment: Experiment, metrics: Sequence[ResolvedMetric], totals: Totals) -> Iterator[Novelty]:
+    """The trend of each metric and treatment.
+
+    Args:
+        experiment: The experiment file.
+        metrics: Metrics that count what users do.
+        totals: The store's totals, a look a day.
+    """
     for metric in metrics:
         for treatment in experiment.treatments:
             yield _trend(experiment, metric, totals, treatment)

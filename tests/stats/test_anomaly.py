@@ -134,8 +134,8 @@ class TestWeights:
         plain, weighted = 0, 0
         for seed in range(25):
             values, views = self.series(seed)
-            plain += anomalies(values, 24).anomalous.any()
-            weighted += anomalies(values, 24, weights=views).anomalous.any()
+            plain += bool(anomalies(values, 24).anomalous.any())
+            weighted += bool(anomalies(values, 24, weights=views).anomalous.any())
         assert plain > 15
         assert weighted <= 3
 
