@@ -75,6 +75,10 @@ class ExperimentMetrics:
         split: Variant → basis points, 10,000 in all: for a service that no mesh marks requests for, and that therefore
             assigns by bucket itself.
         without_unit: With `split`: the variant of requests without a unit; the control where left out.
+        pre_period: Whether the experiment has yet to start: requests are labelled by the variant that their unit will
+            come to, by bucket and `split` whatever the mesh marks, and `expose` counts nobody, for nobody has seen it.
+            One version serves everyone then and names all variants. What is counted so is the covariate of
+            `analysis.pre-period`, and an A/A test.
         replicates: Number of hash replicates, as in the experiment file.
         assignments: The assignments whose children are made at the start; others appear with their first event.
         counters: Counters of your own: name → help text. `wishlist` becomes `ab_wishlist_total`.
@@ -94,6 +98,7 @@ class ExperimentMetrics:
         layer: str | None = None,
         split: Mapping[str, int] | None = None,
         without_unit: str | None = None,
+        pre_period: bool = False,
         replicates: int = 32,
         assignments: Iterable[str] = ("hash", "rule", "none"),
         counters: Mapping[str, str] | None = None,
@@ -108,6 +113,7 @@ class ExperimentMetrics:
         self._split = None if split is None else {name: split[name] for name in self.variants if name in split}
         control = "control" if "control" in self.variants else next(iter(self.variants), "")
         self._without_unit = without_unit or control
+        self._pre_period = pre_period
         self._recent: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._recent_lock = Lock()
         own = dict(counters or {})
@@ -210,6 +216,8 @@ class ExperimentMetrics:
         Returns:
             Whether the user was counted.
         """
+        if self._pre_period:
+            return False
         place = self._place(context)
         if place is None or context.unit is None:
             return False
@@ -244,7 +252,7 @@ class ExperimentMetrics:
     def _find(self, context: Context) -> Assigned | str:
         """The place, or the reason why there is none."""
         number = context.replicate
-        if (mark := context.marks.get(self.layer)) is not None:
+        if not self._pre_period and (mark := context.marks.get(self.layer)) is not None:
             if mark.variant not in self.variants:
                 return "unknown-variant"
             place = Assigned(mark.variant, mark.assignment, number)
@@ -310,6 +318,8 @@ class ExperimentMetrics:
         for name in [self._without_unit, *(split or {})]:
             if name not in self.variants:
                 raise refuse(f"no variant '{name}': {did_you_mean(name, self.variants)}")
+        if self._pre_period and self._split is None:
+            raise refuse("pre_period labels by bucket: give the split that will be in force")
         if self._split is not None and (sum(self._split.values()) != BUCKETS or min(self._split.values()) < 0):
             raise refuse(f"the split sums to {sum(self._split.values())}, must sum to {BUCKETS} basis points")
         for assignment in assignments:

@@ -35,7 +35,8 @@ __all__ = [
 ]
 
 PRE_ALPHA = 0.001
-"""P value, over all metrics and treatments together, below which the variants are said to differ before the start."""
+"""P value below which the variants are said to differ before the start: then something other than chance was at work,
+which a covariate would carry into the result."""
 
 _ADJUSTED = {Usage.PRIMARY, Usage.SECONDARY}
 _BEFORE = "before the start"
@@ -93,15 +94,19 @@ def adjusted(
     if not reason and plain.exact_at(-1) is not None:
         reason = "events are few, and judged by exact counts"
     if reason:
-        return plain, unused.model_copy(update={"status": Status(code=StatusCode.UNAVAILABLE, reason=reason)})
+        return plain, unused.model_copy(update={"status": _unavailable(reason)})
     now, earlier = ([replicate_sums(experiment, metric, read, name) for name in arms] for read in (totals, before))
+    p = _p(_before(earlier[0], earlier[1]))
+    unused = unused.model_copy(update={"pre_p_value": p})
+    if p is not None and p < PRE_ALPHA:
+        reason = f"the variants differed before the start already (p {p_value(p)}), so it is no covariate"
+        return plain, unused.model_copy(update={"status": _unavailable(reason)})
     repeated = [_at_every_look(x, now[0]) for x in earlier]
     comparison = stats.cuped(now[0], now[1], repeated[0], repeated[1], confidence)
     last = comparison.at(-1)
     if last.theta is None:
-        reason = str(last.status).removeprefix("unavailable: ")
-        return plain, unused.model_copy(update={"status": Status(code=StatusCode.UNAVAILABLE, reason=reason)})
-    removed = {"variance_removed": last.variance_reduction, "pre_p_value": _p(_before(earlier[0], earlier[1]))}
+        return plain, unused.model_copy(update={"status": _unavailable(str(last.status).removeprefix("unavailable: "))})
+    removed = {"variance_removed": last.variance_reduction}
     return replace(plain, comparison=comparison), unused.model_copy(update=removed)
 
 
@@ -137,7 +142,7 @@ def pre_period_findings(
             "and what an earlier experiment may have left behind.",
         )
         for name, treatment, change, p in tests
-        if p * len(tests) < PRE_ALPHA
+        if p < PRE_ALPHA
     )
 
 
@@ -187,6 +192,10 @@ def _unusable(
             "covariate belongs to one split"
         )
     return unlabelled(experiment, metric, before, arms, _BEFORE)
+
+
+def _unavailable(reason: str) -> Status:
+    return Status(code=StatusCode.UNAVAILABLE, reason=reason)
 
 
 def _at_every_look(before: stats.ClusterSums, now: stats.ClusterSums) -> stats.ClusterSums:

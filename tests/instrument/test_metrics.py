@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
-from abkit.assignment import replicate
+from abkit.assignment import replicate, variant_of_bucket
 from abkit.errors import InputError
 from abkit.instrument import Assigned, Context, Edge, ExperimentMetrics
 
@@ -350,3 +350,39 @@ def test_many_threads_lose_nothing() -> None:
     }
     view = {"ab_variant": "treatment", "ab_assignment": "hash", "ab_replicate": str(replicate("user-42"))}
     assert (_value(registry, "ab_page_views_total", **view) or 0) >= 8
+
+
+class TestPrePeriod:
+    def test_requests_are_labelled_by_the_variant_to_come_whatever_the_mesh_marks(self) -> None:
+        registry = CollectorRegistry()
+        metrics = _metrics(registry, split=HALVES, pre_period=True)
+        # The mesh sends everyone to the control, and says so.
+        units = [f"user-{number}" for number in range(200)]
+        for unit in units:
+            context = _visit(unit)
+            routed = BEHIND.receive(
+                [*context.headers.items(), ("x-ab-variant-checkout", "control"), ("x-ab-assignment-checkout", "hash")]
+            )
+            place = metrics.assigned(routed)
+            assert place is not None
+            assert place.variant == variant_of_bucket(context.buckets["checkout"], HALVES)
+            assert (place.assignment, place.replicate) == ("hash", replicate(unit, 32))
+            metrics.page_view(routed)
+        views = [sample for sample in _samples(registry) if sample.name == "ab_page_views_total" and sample.value]
+        by_variant = {name: sum(x.value for x in views if x.labels["ab_variant"] == name) for name in VARIANTS}
+        assert sum(by_variant.values()) == len(units)
+        assert min(by_variant.values()) > 60
+        assert {sample.labels["version"] for sample in views} == {"v2"}
+
+    def test_nobody_is_exposed_before_the_start(self) -> None:
+        registry = CollectorRegistry()
+        before, context = _metrics(registry, split=HALVES, pre_period=True), _visit()
+        assert before.expose(context) is False
+        assert context.seen == ()
+        # Whoever came before is a first exposure afterwards.
+        after = _metrics(registry, split=HALVES)
+        assert after.expose(context) is True
+
+    def test_the_split_that_will_be_in_force_is_needed(self) -> None:
+        with pytest.raises(InputError, match="give the split"):
+            _metrics(CollectorRegistry(), pre_period=True)

@@ -183,6 +183,20 @@ class TestMonteCarlo:
         assert finding.code == "pre-period-differs"
         assert "conversion of treatment differed" in finding.message
 
+    def test_and_then_it_is_no_covariate(self) -> None:
+        crowd = Crowd(3)
+        ids = {role: data.id for role, data in self.conversion.inputs.items()}
+        before, now = totals(crowd.rows(ids, 7.0, 1.5)), totals(crowd.rows(ids, 7.0, 1.5))
+        plain = estimate(self.SPEC, self.conversion, now, "treatment")
+        found, removed = adjusted(self.SPEC, self.conversion, Usage.PRIMARY, now, before, "treatment", plain)
+        # An effect that was there before would be taken for people's habits, and removed.
+        assert found is plain
+        assert removed is not None
+        assert removed.status.code is StatusCode.UNAVAILABLE
+        assert "differed before the start" in removed.status.reason
+        assert removed.pre_p_value is not None
+        assert removed.pre_p_value < 0.001
+
     def findings(self, seed: int, lift: float) -> tuple:  # type: ignore[type-arg]
         ids = {role: data.id for role, data in self.conversion.inputs.items()}
         before = totals(Crowd(seed).rows(ids, 7.0, lift))
