@@ -6,7 +6,18 @@ from datetime import UTC, datetime
 
 import pytest
 
-from abkit.evidence import Finding, MetricResult, Quality, Severity, Status, StatusCode, Usage, Verdict
+from abkit.evidence import (
+    Finding,
+    LookPlan,
+    MetricResult,
+    Quality,
+    Sequential,
+    Severity,
+    Status,
+    StatusCode,
+    Usage,
+    Verdict,
+)
 from abkit.verdict import Decision, decide_ab
 from tests.factories import AB, experiment, guardrail, health, result
 
@@ -170,3 +181,44 @@ def test_harm_among_requests_that_rules_mixed_in_is_open_and_not_held_against_th
     decision = decide(result(lift=0.08, p=0.001), mixed)
     assert decision.verdict is Verdict.KEEP_RUNNING
     assert "rules route" in decision.reasons[0].message
+
+
+GROUPED = AB.replace("end: 2026-11-15", "end: 2026-11-15, looks: obrien-fleming")
+
+
+def plan(taken: int) -> LookPlan:
+    moments = [datetime(2026, 11, day, tzinfo=UTC) for day in (4, 7, 9, 12, 15)]
+    return LookPlan(
+        spending="obrien-fleming",
+        planned=5,
+        taken=taken,
+        last=moments[taken - 1] if taken else None,
+        next=moments[taken] if taken < 5 else None,
+        fraction=taken / 5,
+        spent=None,
+    )
+
+
+def test_planned_looks_decide_at_any_of_them_and_say_when_the_next_is() -> None:
+    def grouped(*metrics: MetricResult, taken: int, at: datetime = DURING) -> Decision:
+        return decide_ab(experiment(GROUPED), metrics, health(), (), at, plan(taken))
+
+    early = grouped(result(lift=0.08, p=0.001), guardrail(), taken=0)
+    assert (early.verdict, codes(early)) == (Verdict.KEEP_RUNNING, ["next-look"])
+    assert "Look 1 of 5 is due at 2026-11-04 00:00 UTC: there is no result before." in early.reasons[0].message
+    assert grouped(result(lift=0.08, p=0.001), guardrail(), taken=2).verdict is Verdict.SHIP
+    assert grouped(result(lift=-0.08, p=0.001), guardrail(), taken=2).verdict is Verdict.DO_NOT_SHIP
+    still = grouped(result(lift=0.01, p=0.4), guardrail(), taken=2)
+    assert (still.verdict, codes(still)[-1]) == (Verdict.KEEP_RUNNING, "next-look")
+    assert "until then that of 2026-11-07 00:00 UTC stands" in still.reasons[-1].message
+    last = grouped(result(lift=0.01, p=0.4), guardrail(), taken=5, at=AFTER)
+    assert last.verdict is Verdict.INCONCLUSIVE
+    assert "next-look" not in codes(last)
+
+
+def test_reasons_show_the_interval_that_decides() -> None:
+    shown = Sequential(p_value=0.001, lift_ci=(0.01, 0.15), effect_ci=None)
+    metric = result(lift=0.08, p=0.001).model_copy(update={"sequential": shown})
+    assert "[+1.0 %, +15.0 %]" in decide(metric, guardrail()).reasons[0].message
+    fixed = decide(metric, guardrail(), text=AB.replace("end: 2026-11-15", "end: 2026-11-15, looks: fixed"), at=AFTER)
+    assert "[+6.0 %, +10.0 %]" in fixed.reasons[0].message

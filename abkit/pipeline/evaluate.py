@@ -243,15 +243,24 @@ def _planned(
     if not taken:
         return replace(current, fractions=()), plan
     ends = [moments[number - 1] for number in taken]
+    whole = Window(window.start_ms, ends[-1])
+    edges = store.edges(experiment.name, whole)
+    table = _by_look(experiment, store, [window.start_ms, *ends], unknown)
+    totals = Totals.read(table, len(ends), whole.length_ms / 1000, edges=edges)
+    return Looked(totals, window.start_ms, ends, tuple(number / plan.planned for number in taken)), plan
+
+
+def _by_look(experiment: Experiment, store: Store, bounds: Sequence[int], unknown: Sequence[Epoch]) -> pa.Table:
+    """Totals of looks between bounds: read at once where they are evenly spaced, as far as the last one."""
+    spans = [end - start for start, end in pairwise(bounds)]
+    if len(set(spans[:-1])) <= 1 and spans[-1] >= spans[0]:  # what is beyond the last look's length still is its own
+        return _table(experiment, store, Window(bounds[0], bounds[-1]), spans[0], unknown)
     parts = []
-    for look, (start, end) in enumerate(pairwise([window.start_ms, *ends])):
+    for look, (start, end) in enumerate(pairwise(bounds)):
         part = _table(experiment, store, Window(start, end), None, unknown)
         column = part.schema.get_field_index("look")
         parts.append(part.set_column(column, part.schema.field(column), pa.array([look] * len(part), pa.int32())))
-    whole = Window(window.start_ms, ends[-1])
-    edges = store.edges(experiment.name, whole)
-    totals = Totals.read(pa.concat_tables(parts), len(ends), whole.length_ms / 1000, edges=edges)
-    return Looked(totals, window.start_ms, ends, tuple(number / plan.planned for number in taken)), plan
+    return pa.concat_tables(parts)
 
 
 def _totals(

@@ -87,14 +87,16 @@ def planned_moments(experiment: Experiment) -> tuple[int, ...]:
     """When the looks of a group-sequential test are due, ms: evenly spaced from start to end; empty for other tests.
 
     All but the last lie on whole hours of the clock, on whole minutes in tests of up to two days: what the store keeps.
+    What the rounding leaves over is the last one's.
     """
     analysis = experiment.analysis
     if not experiment.deciding_looks.grouped or analysis.start is None or analysis.end is None:
         return ()
     start, end, count = milliseconds(analysis.start), milliseconds(analysis.end), analysis.planned_looks
     unit = _HOUR if end - start > _TWO_DAYS else _MINUTE
-    between = {(start + (end - start) * k // count) // unit * unit for k in range(1, count)}
-    return (*sorted(moment for moment in between if start < moment < end), end)
+    step = max((end - start) // count // unit, 1) * unit
+    first = start // unit * unit
+    return (*(first + step * k for k in range(1, count) if first + step * k < end), end)
 
 
 def look_plan(experiment: Experiment, moments: Sequence[int], at_ms: int) -> LookPlan | None:

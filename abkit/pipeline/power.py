@@ -154,7 +154,7 @@ def power_of(experiment: Experiment, result: MetricResult, found: Estimate, look
         reachable=smallest,
         saturates=saturates,
         needs=needs,
-        note=_note(asked, mde, mine.days, smallest, float(time[-1])),
+        note=_note(asked, mde, mine.days, smallest, float(time[-1]), _recurring(last)),
         status=Status() if mde is not None else Status(code=StatusCode.TOO_FEW, reason=now.status),
     )
 
@@ -171,10 +171,19 @@ def _need(
     terms = (asked.power, asked.confidence, asked.alternative)
     plan = stats.power.information(asked.effect, *terms, design=design, looks=looks)
     when = stats.power.days(asked.effect, time, information, *terms, design=design, looks=looks)
-    return DesignNeed(design=design, information=plan.information * standard_error**2, days=when.days)
+    # What was there at the first look was there by then: the curve says nothing of the time before.
+    days = None if when.days is None else max(when.days, float(time[0]))
+    return DesignNeed(design=design, information=plan.information * standard_error**2, days=days)
 
 
-def _note(asked: Question, mde: float | None, days: float | None, smallest: float | None, now: float) -> str:
+def _recurring(comparison: stats.Comparison) -> str:
+    """What it is that more time shows again and again."""
+    return "The same pods serve all along" if "instance" in comparison.replication else "The same users come back"
+
+
+def _note(
+    asked: Question, mde: float | None, days: float | None, smallest: float | None, now: float, recurring: str
+) -> str:
     """One sentence or two for a product analyst."""
     if mde is None:
         return "There is too little data to say what could be found."
@@ -187,8 +196,8 @@ def _note(asked: Question, mde: float | None, days: float | None, smallest: floa
         what = f"the planned effect of {percent(asked.relative)}"
     if smallest is not None and smallest >= asked.relative:
         return (
-            f"{first}. The same users come back, and more time adds little: {what} is out of reach, nothing below "
-            f"{percent(smallest)} is found however long it runs. More users are needed."
+            f"{first}. {recurring}, and more time adds little: {what} is out of reach, nothing below "
+            f"{percent(smallest)} is found however long it runs."
         )
     if days is None:
         return f"{first}; when {what} is within reach can't be said yet."
@@ -196,7 +205,7 @@ def _note(asked: Question, mde: float | None, days: float | None, smallest: floa
         return f"{first}; {what} is within reach."
     capped = ""
     if smallest is not None:
-        capped = f" The same users come back: nothing below {percent(smallest)} is found however long it runs."
+        capped = f" {recurring}: nothing below {percent(smallest)} is found however long it runs."
     return f"{first}; {what} takes about {_days(days)} from the start.{capped}"
 
 

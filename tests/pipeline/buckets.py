@@ -13,11 +13,11 @@ from abkit.pipeline.totals import Totals
 from abkit.queries import ResolvedMetric, resolve
 from abkit.spec import Experiment, Role
 
-__all__ = ["INF", "Row", "experiment", "histogram", "input_of", "metrics_of", "totals"]
+__all__ = ["INF", "SCHEMA", "Row", "experiment", "histogram", "input_of", "metrics_of", "totals"]
 
 INF = math.inf
 
-_SCHEMA = pa.schema(
+SCHEMA = pa.schema(
     [
         ("input", pa.string()),
         ("variant", pa.string()),
@@ -60,7 +60,7 @@ def totals(
     rows: Sequence[Row], looks: int = 1, edges: Mapping[tuple[str, str], tuple[float, ...]] | None = None
 ) -> Totals:
     """Totals of these rows."""
-    return Totals.read(pa.Table.from_pylist([asdict(row) for row in rows], schema=_SCHEMA), looks, 3600.0, edges)
+    return Totals.read(pa.Table.from_pylist([asdict(row) for row in rows], schema=SCHEMA), looks, 3600.0, edges)
 
 
 def experiment(limits: str) -> Experiment:
