@@ -28,6 +28,10 @@ _IN_SIGHT = 0.5
 """Share of the ceiling that must have been reached before it is believed: further out it is extrapolation."""
 
 
+_ABSURD = math.log(11)
+"""Log ratio above which an effect is no effect that anybody looks for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """What a metric has to show.
@@ -115,17 +119,13 @@ def power_of(experiment: Experiment, result: MetricResult, found: Estimate, look
     last = found.comparison.at(-1)
     if last.lift_se is None:
         reason = last.lift_status if last.lift_status != "ok" else "no standard error of the lift"
-        return Power(
-            power=asked.power,
-            mde=None,
-            planned=asked.relative,
-            achieved=None,
-            days=None,
-            note="Without a lift nothing can be said of power.",
-            status=Status(code=StatusCode.UNDEFINED, reason=reason),
-        )
+        return _unknown(asked, StatusCode.UNDEFINED, reason)
     terms = (asked.power, asked.confidence, asked.alternative)
     now = stats.power.mde(last.lift_se, last.df, *terms, design=asked.design, looks=asked.looks)
+    if now.effect is None:
+        return _unknown(asked, StatusCode.TOO_FEW, now.status)
+    if now.effect > _ABSURD:
+        return _unknown(asked, StatusCode.TOO_FEW, "only an effect of more than ten times the control would be found")
     reached = stats.power.achieved(
         asked.effect, last.lift_se, last.df, *terms[1:], design=asked.design, looks=asked.looks
     )
@@ -144,7 +144,7 @@ def power_of(experiment: Experiment, result: MetricResult, found: Estimate, look
             asked.effect, time, information, *terms, design=asked.design, looks=asked.looks
         ).smallest
         smallest = None if floor is None else asked.as_share(floor)
-    mde = None if now.effect is None else asked.as_share(now.effect)
+    mde = asked.as_share(now.effect)
     return Power(
         power=asked.power,
         mde=mde,
@@ -155,7 +155,18 @@ def power_of(experiment: Experiment, result: MetricResult, found: Estimate, look
         saturates=saturates,
         needs=needs,
         note=_note(asked, mde, mine.days, smallest, float(time[-1]), _recurring(last)),
-        status=Status() if mde is not None else Status(code=StatusCode.TOO_FEW, reason=now.status),
+    )
+
+
+def _unknown(asked: Question, code: StatusCode, reason: str) -> Power:
+    return Power(
+        power=asked.power,
+        mde=None,
+        planned=asked.relative,
+        achieved=None,
+        days=None,
+        note="There is too little data to say what could be found.",
+        status=Status(code=code, reason=reason),
     )
 
 
@@ -181,18 +192,14 @@ def _recurring(comparison: stats.Comparison) -> str:
     return "The same pods serve all along" if "instance" in comparison.replication else "The same users come back"
 
 
-def _note(
-    asked: Question, mde: float | None, days: float | None, smallest: float | None, now: float, recurring: str
-) -> str:
+def _note(asked: Question, mde: float, days: float | None, smallest: float | None, now: float, recurring: str) -> str:
     """One sentence or two for a product analyst."""
-    if mde is None:
-        return "There is too little data to say what could be found."
     if asked.margin:
-        first = f"If there is no harm, the data so far show with {asked.power:.0%} probability that it is below"
+        first = f"If there is no harm, the data so far show with {100 * asked.power:.0f} % probability that it is below"
         first += f" {percent(mde)}"
         what = f"the margin of {percent(asked.relative)}"
     else:
-        first = f"The data so far find an effect of {percent(mde)} with {asked.power:.0%} probability"
+        first = f"The data so far find an effect of {percent(mde)} with {100 * asked.power:.0f} % probability"
         what = f"the planned effect of {percent(asked.relative)}"
     if smallest is not None and smallest >= asked.relative:
         return (

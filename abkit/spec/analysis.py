@@ -101,7 +101,8 @@ class Analysis(Model):
     planned_looks: Annotated[int, Field(strict=True, ge=2, le=20)] = 5
     """Number of looks of a group-sequential test, evenly spaced from start to end."""
     warm_up: Duration = timedelta(0)
-    """Time after the start, and after each change of a canary's split, that does not count."""
+    """Time after the start, and after each change of a canary's split, that does not count, for or against: neither in
+    comparisons nor for limits, nor for how long and how much a stage must have seen."""
     pre_period: Duration | None = None
     """Time before the start in which the assignment was labelled and not yet routed on: the covariate of CUPED."""
     history: Duration = timedelta(0)

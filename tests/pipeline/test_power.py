@@ -10,7 +10,7 @@ import pytest
 
 from abkit import spec, stats
 from abkit.errors import InputError
-from abkit.evidence import Power, Usage
+from abkit.evidence import Power, StatusCode, Usage
 from abkit.pipeline.compare import compare_all
 from abkit.pipeline.looks import Looked
 from abkit.pipeline.planning import Assumptions, from_assumptions
@@ -18,7 +18,7 @@ from abkit.pipeline.power import question
 from abkit.queries import resolve
 from abkit.spec import Direction, Experiment
 from tests.benchmarks.worlds import Batch, cells, draw_users, stream, visits
-from tests.pipeline.arms import by_replicate
+from tests.pipeline.arms import by_instance, by_replicate
 
 DAY = 86_400_000
 DAYS = 14
@@ -98,6 +98,21 @@ def test_other_ways_of_looking_need_what_their_designs_need() -> None:
         needed = needs[design]
         assert needed is not None
         assert needed / needs["fixed"] == pytest.approx(inflation, rel=1e-3)
+
+
+@pytest.mark.parametrize("share", [1000.0, 500.0])
+def test_a_handful_of_pods_is_too_few_to_say(share: float) -> None:
+    text = TEXT.replace("primary: [conversion]", "primary: [error-rate]").replace("mde:", "confidence: 0.999, mde:")
+    given = experiment(text)
+    metric = next(found for found in resolve(given) if found.name == "error-rate")
+    errors, requests = np.array([[[90.0, 50.0], [60.0, 45.0]]]), np.full((1, 2, 2), 1000.0)
+    requests[0, :, 1] = share
+    totals = by_instance(metric, ("control", "treatment"), errors, requests)
+    (result,) = compare_all(given, [(metric, Usage.PRIMARY)], Looked(totals, 0, [DAY])).metrics
+    assert result.status.code is StatusCode.OK
+    assert result.power is not None
+    assert (result.power.mde, result.power.achieved, result.power.days) == (None, None, None)
+    assert result.power.status.code is StatusCode.TOO_FEW
 
 
 def test_a_guardrail_is_about_its_margin() -> None:
