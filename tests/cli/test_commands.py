@@ -19,7 +19,20 @@ from tests.cli.runner import abkit
 EXPERIMENTS = folder("data") / "experiments"
 README = (Path(__file__).resolve().parents[2] / "README.md").read_text()
 EXAMPLE = EXPERIMENTS / "buy-now-button.yaml"
-COMMANDS = ["demo", "validate", "routes", "assign", "pull", "verdict", "run", "simulate", "dashboard"]
+COMMANDS = [
+    "demo",
+    "validate",
+    "routes",
+    "assign",
+    "pull",
+    "verdict",
+    "run",
+    "simulate",
+    "dashboard",
+    "power",
+    "bandit",
+    "trend",
+]
 
 
 @pytest.fixture(scope="module")
