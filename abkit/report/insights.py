@@ -254,8 +254,9 @@ def _bandit(evaluation: Evaluation) -> Iterable[InsightTable]:
     for proposal in evaluation.bandit:
         yield InsightTable(
             f"Proposed weights ({fmt.plain(proposal.metric)})",
-            f"Thompson sampling's proposal: nothing is changed by it. Each variant keeps {proposal.floor / 100:g} %. Weights that follow "
-            "the results make the results harder to read: a bandit earns, a test learns.",
+            f"Thompson sampling's proposal: nothing is changed by it. Each variant keeps "
+            f"{proposal.floor / 100:g} %. Weights that follow the results "
+            "make the results harder to read: a bandit earns, a test learns.",
             ("Variant", "Best with", "Weight", "Note"),
             tuple(
                 (
