@@ -224,7 +224,7 @@ def _trend(x: Floats, period: int) -> Floats:
     try:
         from statsmodels.tsa.seasonal import STL
     except ImportError as error:
-        msg = "anomaly detection needs statsmodels, which is not installed: install it with pip install statsmodels"
+        msg = "anomaly detection needs statsmodels, which is not installed: pip install 'abkit[anomalies]'"
         raise InputError(msg) from error
     window = max(2 * period, _SHORTEST_TREND)
     # A season's smoother so wide that each place in the season has one value: the season repeats.

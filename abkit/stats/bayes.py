@@ -15,7 +15,7 @@ import numpy as np
 
 from abkit.stats.comparison import Comparison
 from abkit.stats.special import check_confidence, normal_cdf, normal_quantile, student_quantile
-from abkit.stats.values import Interval, Text, Value, interval, numbers, pick, text, value
+from abkit.stats.values import Interval, Many, Text, Value, interval, numbers, text, value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,7 +59,7 @@ WEAK = Prior()
 
 
 @dataclass(frozen=True, eq=False)
-class Posterior:
+class Posterior(Many):
     """What to believe about ln(treatment / control), for one comparison or for many.
 
     Attributes:
@@ -103,10 +103,6 @@ class Posterior:
     replication: str
     assumption: str
     status: Text
-
-    def at(self, *index: int) -> Posterior:
-        """One posterior out of many, with Python floats and None."""
-        return pick(self, index)
 
 
 @np.errstate(all="ignore")

@@ -13,7 +13,7 @@ import numpy as np
 
 from abkit.stats.clusters import divide
 from abkit.stats.special import p_value, student_quantile
-from abkit.stats.values import Flag, Interval, Text, Value, flag, interval, pick, text, value
+from abkit.stats.values import Flag, Interval, Many, Text, Value, flag, interval, text, value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +26,7 @@ __all__ = ["Comparison", "conclude"]
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison:
+class Comparison(Many):
     """Treatment against control, for one comparison or for many.
 
     One comparison: Python floats, None for what does not exist. Many: masked arrays of the leading shape, `status` and
@@ -78,10 +78,6 @@ class Comparison:
     assumption: str
     status: Text
     lift_status: Text
-
-    def at(self, *index: int) -> Comparison:
-        """One comparison out of many, with Python floats and None."""
-        return pick(self, index)
 
 
 def conclude(

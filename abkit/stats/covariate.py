@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 __all__ = ["Cuped", "cuped"]
 
 
+_ROUNDING = 1e-10
+"""What is left of a number, as a share of it, when only rounding errors are left."""
+
+
 @dataclass(frozen=True, eq=False)
 class Cuped(Comparison):
     """A comparison adjusted by the period before the start; control and treatment are the adjusted values.
@@ -45,10 +49,6 @@ class Cuped(Comparison):
     variance_reduction: Value
     plain_effect: Value
     plain_se: Value
-
-    def at(self, *index: int) -> Cuped:
-        """One comparison out of many, with Python floats and None."""
-        return super().at(*index)  # type: ignore[return-value]
 
 
 @np.errstate(all="ignore")
@@ -114,7 +114,9 @@ def cuped(
     left_pooled = divide(left[2].num + left[3].num, left[2].den + left[3].den)
     left_adjusted = [left[a].ratio - left_theta * (left[2 + a].ratio - left_pooled) for a in (0, 1)]
     variance = leave_one_out_variance(left_adjusted[1] - left_adjusted[0])
-    good = (left_adjusted[0] > 0) & (left_adjusted[1] > 0)
+    # A value that is 0 but for rounding errors has no logarithm.
+    least = [_ROUNDING * (np.abs(r) + np.abs(v))[..., None] for r, v in zip(rate, adjusted, strict=True)]
+    good = (left_adjusted[0] > least[0]) & (left_adjusted[1] > least[1])
     logs = np.log(np.where(good, left_adjusted[1], 1.0)) - np.log(np.where(good, left_adjusted[0], 1.0))
     log_variance = np.where(good.all(-1), leave_one_out_variance(logs), np.nan)
 
@@ -149,6 +151,7 @@ def cuped(
         ),
         (np.asarray(G < 3), f"fewer than three {cluster}s: a slope and its error can't both be estimated"),
         (np.isnan(theta), "unavailable: the covariate does not vary"),
+        (np.isnan(left_theta).any(-1), f"unavailable: all of the covariate's variation lies in one {cluster}"),
     ]
     small = (rare[0] < SMALL_ARM) | (rare[1] < SMALL_ARM) | empty[0] | empty[1]
     method = f"CUPED on a labelled pre-period, slope pooled over arms, delete-one-{cluster} jackknife, t({G - 1})"
@@ -174,7 +177,7 @@ def cuped(
             "the one in force now, and had no effect then."
         ),
     )
-    there = np.isfinite(theta) & ~same & labelled
+    there = np.isfinite(theta) & ~np.isnan(left_theta).any(-1) & ~same & labelled
     return Cuped(
         **{field.name: getattr(result, field.name) for field in fields(Comparison)},
         theta=value(theta, there),
@@ -225,6 +228,7 @@ def _left_slope(arms: tuple[ClusterSums, ClusterSums], pre: tuple[ClusterSums, C
     """
     top: Floats | float = 0.0
     bottom: Floats | float = 0.0
+    whole: Floats | float = 0.0
     for arm, x in zip(arms, pre, strict=True):
         now, before = _Sums.without_one(arm), _Sums.without_one(x)
         r, q = now.ratio, before.ratio
@@ -237,7 +241,10 @@ def _left_slope(arms: tuple[ClusterSums, ClusterSums], pre: tuple[ClusterSums, C
         square = _left(n * n) - 2 * dq * _left(n * x.den) + dq * dq * _left(x.den * x.den)
         top = top + divide(mixed, now.den * before.den)
         bottom = bottom + divide(square, before.den * before.den)
-    return divide(top, bottom)
+        total = x.den.sum(-1, keepdims=True)
+        whole = whole + divide((n * n).sum(-1, keepdims=True), total * total)
+    # Where one cluster holds all of the variation, what is left without it is rounding errors.
+    return divide(top, np.where(bottom > _ROUNDING * whole, bottom, 0.0))
 
 
 def _left(products: Floats) -> Floats:

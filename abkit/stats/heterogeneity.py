@@ -16,7 +16,7 @@ from abkit.stats.comparison import Comparison
 from abkit.stats.multiplicity import adjust
 from abkit.stats.ratio import ratios
 from abkit.stats.special import f_sf
-from abkit.stats.values import Text, Value, numbers, pick, text, value
+from abkit.stats.values import Many, Text, Value, numbers, text, value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +32,7 @@ SCALES = ("lift", "effect")
 
 
 @dataclass(frozen=True, eq=False)
-class Interaction:
+class Interaction(Many):
     """Whether effects differ between segments. Segments are on the last axis of `p_adjusted`.
 
     Attributes:
@@ -64,10 +64,6 @@ class Interaction:
     replication: str
     assumption: str
     status: Text
-
-    def at(self, *index: int) -> Interaction:
-        """One test out of many, its segments still on an axis."""
-        return pick(self, index)
 
 
 @np.errstate(all="ignore")

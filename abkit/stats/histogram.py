@@ -16,7 +16,7 @@ from abkit.stats.comparison import Comparison, conclude
 from abkit.stats.ratio import active, borrower, counted, instance_df
 from abkit.stats.small_arms import MINIMUM_EFFECTIVE_CLUSTERS, lent, too_few
 from abkit.stats.special import check_alternative, check_confidence, check_share
-from abkit.stats.values import Flag, Text, Value, flag, pick, text, value
+from abkit.stats.values import Flag, Many, Text, Value, flag, text, value
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -27,7 +27,7 @@ __all__ = ["BucketQuantile", "bucket_quantile", "buckets", "check_edges", "quant
 
 
 @dataclass(frozen=True, eq=False)
-class BucketQuantile:
+class BucketQuantile(Many):
     """A quantile as buckets know it.
 
     Attributes:
@@ -51,10 +51,6 @@ class BucketQuantile:
     replication: str
     assumption: str
     status: Text
-
-    def at(self, *index: int) -> BucketQuantile:
-        """One quantile out of many, with Python floats and None."""
-        return pick(self, index)
 
 
 @np.errstate(all="ignore")

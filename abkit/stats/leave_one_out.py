@@ -9,7 +9,7 @@ import numpy as np
 
 from abkit.stats.ratio import leave_one_out_variance
 from abkit.stats.special import check_confidence, student_quantile
-from abkit.stats.values import Interval, Text, Value, interval, numbers, pick, text, value
+from abkit.stats.values import Interval, Many, Text, Value, interval, numbers, text, value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +20,7 @@ __all__ = ["Jackknife", "jackknife"]
 
 
 @dataclass(frozen=True, eq=False)
-class Jackknife:
+class Jackknife(Many):
     """An estimate and its standard error.
 
     Attributes:
@@ -44,10 +44,6 @@ class Jackknife:
     replication: str
     assumption: str
     status: Text
-
-    def at(self, *index: int) -> Jackknife:
-        """One estimate out of many, with Python floats and None."""
-        return pick(self, index)
 
 
 @np.errstate(all="ignore")

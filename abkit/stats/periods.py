@@ -15,7 +15,7 @@ from abkit.stats.clusters import ClusterSums, divide
 from abkit.stats.comparison import Comparison
 from abkit.stats.ratio import leave_one_out_variance, ratios
 from abkit.stats.special import check_confidence, p_value, student_quantile
-from abkit.stats.values import Interval, Text, Value, interval, pick, text, value
+from abkit.stats.values import Interval, Many, Text, Value, interval, text, value
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -99,7 +99,7 @@ def _instead(status: Text, where: NDArray[np.bool_], reason: str) -> Text:
 
 
 @dataclass(frozen=True, eq=False)
-class Novelty:
+class Novelty(Many):
     """How a lift moves over time, for one experiment or for many.
 
     Attributes:
@@ -133,10 +133,6 @@ class Novelty:
     replication: str
     assumption: str
     status: Text
-
-    def at(self, *index: int) -> Novelty:
-        """One trend out of many, with Python floats and None."""
-        return pick(self, index)
 
 
 @np.errstate(all="ignore")

@@ -16,7 +16,7 @@ from abkit.stats.special import (
     check_confidence,
     gamma_quantile,
 )
-from abkit.stats.values import Interval, Text, Value, interval, numbers, pick, text, value
+from abkit.stats.values import Interval, Many, Text, Value, interval, numbers, text, value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,7 +44,7 @@ degrees of freedom has a standard error of 0.18 at φ = 1, and passes φ = 2 in 
 
 
 @dataclass(frozen=True, eq=False)
-class CountComparison:
+class CountComparison(Many):
     """Two rates of events, by the exact conditional test; for one comparison or for many.
 
     Attributes:
@@ -87,10 +87,6 @@ class CountComparison:
     assumption: str
     status: Text
     lift_status: Text
-
-    def at(self, *index: int) -> CountComparison:
-        """One comparison out of many, with Python floats and None."""
-        return pick(self, index)
 
 
 @np.errstate(all="ignore")
@@ -238,7 +234,7 @@ def _difference(control: tuple[Floats, Floats], treatment: tuple[Floats, Floats]
 
 
 @dataclass(frozen=True, eq=False)
-class CountDispersion:
+class CountDispersion(Many):
     """How much more counts vary between clusters than counts of independent events.
 
     Attributes:
@@ -260,10 +256,6 @@ class CountDispersion:
     replication: str
     assumption: str
     status: Text
-
-    def at(self, *index: int) -> CountDispersion:
-        """One estimate out of many, with Python floats and None."""
-        return pick(self, index)
 
 
 def count_dispersion(

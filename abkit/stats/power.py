@@ -18,7 +18,7 @@ from abkit.stats.comparison import Comparison
 from abkit.stats.design_effects import design_effect, kish
 from abkit.stats.designs import DESIGNS, LOOKS, check_design, drift, power_of
 from abkit.stats.saturation import Saturation, saturation
-from abkit.stats.values import Text, Value, numbers, pick, text, value
+from abkit.stats.values import Many, Text, Value, numbers, text, value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,7 +44,7 @@ __all__ = [
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
+class Plan(Many):
     """What a design can find, for one plan or for many. What was not asked for is None.
 
     Attributes:
@@ -90,10 +90,6 @@ class Plan:
     replication: str
     assumption: str
     status: Text
-
-    def at(self, *index: int) -> Plan:
-        """One plan out of many, with Python floats and None."""
-        return pick(self, index)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from abkit.stats.special import check_alternative, check_confidence, normal_cdf, normal_quantile
-from abkit.stats.values import Interval, Text, Value, interval, numbers, pick, text, value
+from abkit.stats.values import Interval, Many, Text, Value, interval, numbers, text, value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +28,7 @@ _ALL_PAIRS = 1_000_000
 
 
 @dataclass(frozen=True, eq=False)
-class Shift:
+class Shift(Many):
     """By how much the treatment's values lie above the control's, for one comparison or for many.
 
     Attributes:
@@ -66,10 +66,6 @@ class Shift:
     replication: str
     assumption: str
     status: Text
-
-    def at(self, *index: int) -> Shift:
-        """One comparison out of many, with Python floats and None."""
-        return pick(self, index)
 
 
 def shift(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from abkit.stats.values import Flag, Text, Value, flag, numbers, pick, text, value
+from abkit.stats.values import Flag, Many, Text, Value, flag, numbers, text, value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +31,7 @@ _CAP_SEEN = 0.05
 
 
 @dataclass(frozen=True, eq=False)
-class Saturation:
+class Saturation(Many):
     """A trajectory of information, and where it leads.
 
     Attributes:
@@ -61,10 +61,6 @@ class Saturation:
     replication: str
     assumption: str
     status: Text
-
-    def at(self, *index: int) -> Saturation:
-        """One trajectory out of many, with Python floats and None."""
-        return pick(self, index)
 
     def information_at(self, time: ArrayLike) -> Value:
         """Information at a time, on the fitted curve.

@@ -8,7 +8,7 @@ gaps.
 from __future__ import annotations
 
 from dataclasses import fields, is_dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Flag", "Interval", "Text", "Value", "flag", "interval", "numbers", "pick", "text", "value"]
+__all__ = ["Flag", "Interval", "Many", "Text", "Value", "flag", "interval", "numbers", "pick", "text", "value"]
 
 Value: TypeAlias = Any
 """A number: `float | None` for a single comparison, `numpy.ma.MaskedArray` of float64 for many."""
@@ -33,6 +33,14 @@ Text: TypeAlias = Any
 """`str` for a single comparison, an array of `str` (dtype object) for many."""
 
 _Result = TypeVar("_Result")
+
+
+class Many:
+    """What a result is that stands for one comparison or for many: a dataclass of the types above."""
+
+    def at(self, *index: int) -> Self:
+        """One out of many, with Python floats and None; looks or segments that lie behind the index stay an axis."""
+        return pick(self, index)
 
 
 def value(x: ArrayLike, exists: ArrayLike = True) -> Value:

@@ -116,7 +116,7 @@ def test_without_statsmodels_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.delitem(sys.modules, "statsmodels.tsa.seasonal", raising=False)
     monkeypatch.setattr(builtins, "__import__", refuse)
-    with pytest.raises(InputError, match="pip install statsmodels"):
+    with pytest.raises(InputError, match=r"pip install 'abkit\[anomalies\]'"):
         stats.anomalies(_load(1), 24)
 
 

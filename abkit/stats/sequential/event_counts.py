@@ -12,7 +12,7 @@ import numpy as np
 from abkit.stats.clusters import divide
 from abkit.stats.poisson import MAXIMUM_DISPERSION, check_counts, dispersed
 from abkit.stats.special import beta_log_ratio, check_confidence, deviance
-from abkit.stats.values import Interval, Text, Value, interval, pick, text, value
+from abkit.stats.values import Interval, Many, Text, Value, interval, text, value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +28,7 @@ _STEPS = 80
 
 
 @dataclass(frozen=True, eq=False)
-class SequentialCounts:
+class SequentialCounts(Many):
     """Two rates of events at a look that may be repeated.
 
     Attributes:
@@ -64,10 +64,6 @@ class SequentialCounts:
     replication: str
     assumption: str
     status: Text
-
-    def at(self, *index: int) -> SequentialCounts:
-        """One look out of many, with Python floats and None."""
-        return pick(self, index)
 
 
 @np.errstate(all="ignore")

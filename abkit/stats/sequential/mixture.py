@@ -17,7 +17,7 @@ from abkit.stats.special import (
     t_to_z,
     z_to_t,
 )
-from abkit.stats.values import Interval, Text, Value, interval, numbers, pick, text, value
+from abkit.stats.values import Interval, Many, Text, Value, interval, numbers, text, value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,7 +40,7 @@ TUNING = 7.94
 
 
 @dataclass(frozen=True, eq=False)
-class ConfidenceSequence:
+class ConfidenceSequence(Many):
     """An interval that holds at all looks at once.
 
     Attributes:
@@ -77,10 +77,6 @@ class ConfidenceSequence:
     replication: str
     assumption: str
     status: Text
-
-    def at(self, *index: int) -> ConfidenceSequence:
-        """One look out of many, with Python floats and None."""
-        return pick(self, index)
 
 
 def planned_information(planned_effect: ArrayLike) -> NDArray[np.float64]:

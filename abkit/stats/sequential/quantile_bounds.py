@@ -17,7 +17,7 @@ import numpy as np
 from abkit.stats.histogram import bucket_quantile, buckets, check_edges
 from abkit.stats.poisson import MAXIMUM_DISPERSION, dispersed
 from abkit.stats.special import beta_log_ratio, check_confidence, check_share
-from abkit.stats.values import Flag, Interval, Text, Value, interval, numbers, pick, text, value
+from abkit.stats.values import Flag, Interval, Many, Text, Value, interval, numbers, text, value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,7 +37,7 @@ _ASSUMPTION = "Events are independent of one another: the dispersion given is wh
 
 
 @dataclass(frozen=True, eq=False)
-class QuantileSequence:
+class QuantileSequence(Many):
     """Where a quantile lies, at this look and all others.
 
     Attributes:
@@ -66,13 +66,9 @@ class QuantileSequence:
     assumption: str
     status: Text
 
-    def at(self, *index: int) -> QuantileSequence:
-        """One quantile out of many, with Python floats and None."""
-        return pick(self, index)
-
 
 @dataclass(frozen=True, eq=False)
-class QuantileTest:
+class QuantileTest(Many):
     """Whether two arms have the same quantile, at this look and all others.
 
     Attributes:
@@ -104,10 +100,6 @@ class QuantileTest:
     replication: str
     assumption: str
     status: Text
-
-    def at(self, *index: int) -> QuantileTest:
-        """One comparison out of many, with Python floats and None."""
-        return pick(self, index)
 
 
 @np.errstate(all="ignore")

@@ -25,7 +25,7 @@ from abkit.stats.special import (
     t_to_z,
     z_to_t,
 )
-from abkit.stats.values import Flag, Interval, Text, Value, flag, interval, numbers, pick, text, value
+from abkit.stats.values import Flag, Interval, Many, Text, Value, flag, interval, numbers, text, value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -44,7 +44,7 @@ _FAR = 40.0
 
 
 @dataclass(frozen=True, eq=False)
-class GroupSequential:
+class GroupSequential(Many):
     """A test with planned looks. Looks are on the last axis of all but `p_value` and `stopped`.
 
     Attributes:
@@ -91,10 +91,6 @@ class GroupSequential:
     replication: str
     assumption: str
     status: Text
-
-    def at(self, *index: int) -> GroupSequential:
-        """One test out of many, its looks still on an axis."""
-        return pick(self, index)
 
 
 def spent(fraction: ArrayLike, alpha: float, spending: str = "obrien-fleming") -> Floats:
