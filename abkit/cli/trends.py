@@ -46,8 +46,8 @@ def trend(
 
       abkit trend shop.yaml --against last-week --json | jq .periods
     """
+    from abkit.pipeline.evaluate import evaluate
     from abkit.pipeline.periods import AGAINST
-    from abkit.pipeline.trend import over_time
     from abkit.report.trend import print_trend, trend_document
     from abkit.store import Store
 
@@ -56,7 +56,7 @@ def trend(
     experiment = load(spec)
     store = Store(settings.db, wait=settings.lock_wait)
     chosen = AGAINST if against is None else (against.value,)
-    evaluation = over_time(experiment, store, parse_time(at, "--at", now()), chosen)
+    evaluation = evaluate(experiment, store, parse_time(at, "--at", now()), chosen)
     if as_json:
         write_json(trend_document(evaluation))
     else:

@@ -7,7 +7,6 @@ from one hour to another is not a comparison of arms.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from abkit import stats
 from abkit.errors import InputError
 from abkit.evidence import Anomaly, AnomalyCheck, Status, StatusCode
+from abkit.pipeline.splits import moment
 from abkit.pipeline.totals import RANDOMISED
 from abkit.queries import ResolvedMetric
 from abkit.spec import Experiment, Kind, Role
@@ -117,7 +117,7 @@ def _judge(
         Anomaly(
             metric=metric.name,
             variant=variant,
-            at=datetime.fromtimestamp((start + place) * _HOUR / 1000, UTC),
+            at=moment((start + place) * _HOUR),
             value=float(values[place] or 0.0),
             expected=float(result.expected[place]),
             low=float(result.low[place]),

@@ -37,9 +37,11 @@ from abkit.pipeline.compare import compare_all
 from abkit.pipeline.covariates import pre_period, pre_period_findings
 from abkit.pipeline.health import quality_of, srm_of
 from abkit.pipeline.limits import check_limits
-from abkit.pipeline.looks import Looked, look_plan, planned_moments
-from abkit.pipeline.splits import milliseconds
-from abkit.pipeline.stage import Epoch, Traffic, epochs_of, in_force, moment, stage_of
+from abkit.pipeline.looks import Looked
+from abkit.pipeline.periods import Against
+from abkit.pipeline.planned_looks import look_plan, planned_moments
+from abkit.pipeline.splits import milliseconds, moment
+from abkit.pipeline.stage import Epoch, Traffic, epochs_of, in_force, stage_of
 from abkit.pipeline.totals import Totals, fingerprint
 from abkit.queries import EXPOSED_USERS, ResolvedMetric, resolve
 from abkit.spec import Experiment, Role
@@ -47,7 +49,7 @@ from abkit.store import Quality, Store
 from abkit.verdict import Decision, decide_ab, health_reasons
 from abkit.window import Window
 
-__all__ = ["evaluate", "usages_of"]
+__all__ = ["evaluate"]
 
 _MINUTE, _HOUR, _DAY = 60_000, 3_600_000, 86_400_000
 _LOOKS = 60
@@ -58,13 +60,16 @@ _SETTLES_MS, _SCRAPES = 2 * _MINUTE, 3
 """A changed split is checked after this time, and this many scrapes: meshes and scrapes lag behind."""
 
 
-def evaluate(experiment: Experiment, store: Store, at: datetime | None = None) -> Evaluation:
+def evaluate(
+    experiment: Experiment, store: Store, at: datetime | None = None, against: Sequence[Against] | None = None
+) -> Evaluation:
     """Compare and decide one experiment from the store.
 
     Args:
         experiment: The experiment file.
         store: Holds what was pulled.
         at: The moment to look from; the newest pull's end where left out. Later data is left out.
+        against: Earlier times to compare with, whether or not the experiment file asks for a history.
 
     Returns:
         The evaluation; its verdict is `no-data` where nothing was pulled.
@@ -80,7 +85,7 @@ def evaluate(experiment: Experiment, store: Store, at: datetime | None = None) -
     looks = max(1, math.ceil((window.end_ms - window.start_ms) / step))
     unknown = [epoch for epoch in epochs if not epoch.known]
     totals = _totals(experiment, store, window, step, looks, unknown)
-    usages, before = usages_of(experiment, metrics), pre_period(experiment, store)
+    usages, before = _usages(experiment, metrics), pre_period(experiment, store)
     as_of = moment(window.end_ms) if len(totals.total) else None
     quality = store.quality(experiment.name)
     health = Health(
@@ -133,6 +138,7 @@ def evaluate(experiment: Experiment, store: Store, at: datetime | None = None) -
         lambda inputs: Totals.read(
             _table(experiment, store, window, None, unknown, inputs), 1, window.length_ms / 1000
         ),
+        against,
     )
     return Evaluation(
         experiment=experiment.name,
@@ -323,7 +329,7 @@ def _step(window: Window) -> int:
     return max(unit, math.ceil(length / _LOOKS / unit) * unit)
 
 
-def usages_of(experiment: Experiment, metrics: dict[str, ResolvedMetric]) -> list[tuple[ResolvedMetric, Usage]]:
+def _usages(experiment: Experiment, metrics: dict[str, ResolvedMetric]) -> list[tuple[ResolvedMetric, Usage]]:
     """Metrics with their part in the verdict; a canary's limits are compared with the control too."""
     parts = (
         (experiment.metrics.primary, Usage.PRIMARY),

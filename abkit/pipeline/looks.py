@@ -18,26 +18,22 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from typing import Literal, cast
+from typing import Literal
 
 import numpy as np
 
 from abkit import stats
-from abkit.evidence import Interval, LookPlan, Sequential, Status, StatusCode, TrendPoint
+from abkit.evidence import Interval, Sequential, Status, StatusCode, TrendPoint
 from abkit.pipeline.estimate import Estimate
+from abkit.pipeline.planned_looks import SPENDING
 from abkit.pipeline.rare import Rare
-from abkit.pipeline.splits import milliseconds
+from abkit.pipeline.splits import moment
 from abkit.pipeline.totals import Totals
 from abkit.queries import ResolvedMetric
 from abkit.spec import Direction, Experiment, Looks
 from abkit.stats.special import normal_quantile, z_to_t
 
-__all__ = ["Fixed", "Looked", "decided", "fixed_at", "harm_bound", "look_plan", "planned_moments", "trend"]
-
-_HOUR, _MINUTE = 3_600_000, 60_000
-_TWO_DAYS = 48 * _HOUR
-_DECIDES = {Looks.OBRIEN_FLEMING: "obrien-fleming", Looks.POCOCK: "pocock"}
+__all__ = ["Fixed", "Looked", "decided", "fixed_at", "harm_bound", "trend"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,47 +77,6 @@ class Fixed:
     replication: str
     assumption: str
     status: Status
-
-
-def planned_moments(experiment: Experiment) -> tuple[int, ...]:
-    """When the looks of a group-sequential test are due, ms: evenly spaced from start to end; empty for other tests.
-
-    All but the last lie on whole hours of the clock, on whole minutes in tests of up to two days: what the store keeps.
-    What the rounding leaves over is the last one's.
-    """
-    analysis = experiment.analysis
-    if not experiment.deciding_looks.grouped or analysis.start is None or analysis.end is None:
-        return ()
-    start, end, count = milliseconds(analysis.start), milliseconds(analysis.end), analysis.planned_looks
-    unit = _HOUR if end - start > _TWO_DAYS else _MINUTE
-    step = max((end - start) // count // unit, 1) * unit
-    first = start // unit * unit
-    return (*(first + step * k for k in range(1, count) if first + step * k < end), end)
-
-
-def look_plan(experiment: Experiment, moments: Sequence[int], at_ms: int) -> LookPlan | None:
-    """Which looks have come; None for a test without planned ones.
-
-    Args:
-        experiment: The experiment file.
-        moments: When looks are due, from `planned_moments`.
-        at_ms: Now.
-    """
-    if not moments:
-        return None
-    taken = sum(moment <= at_ms for moment in moments)
-    spending = cast("Literal['obrien-fleming', 'pocock']", _DECIDES[experiment.deciding_looks])
-    share = taken / len(moments)
-    alpha = 1 - experiment.analysis.confidence
-    return LookPlan(
-        spending=spending,
-        planned=len(moments),
-        taken=taken,
-        last=_moment(moments[taken - 1]) if taken else None,
-        next=_moment(moments[taken]) if taken < len(moments) else None,
-        fraction=share if taken else None,
-        spent=2 * float(stats.sequential.spent(share, alpha / 2, spending)) if taken else None,
-    )
 
 
 def fixed_at(found: Estimate, look: int, confidence: float) -> Fixed:
@@ -270,7 +225,7 @@ def _group_sequential(
     experiment: Experiment, found: Estimate, fractions: tuple[float, ...], confidence: float, *, one_sided: bool = False
 ) -> _Grouped:
     """Boundaries at the looks so far, in z: t, and exact p values, are turned into z by their p."""
-    kind = cast("Literal['obrien-fleming', 'pocock']", _DECIDES[experiment.deciding_looks])
+    kind = SPENDING[experiment.deciding_looks]
     z = [_z(found, look) for look in range(len(fractions))]
     tested = stats.sequential.group_sequential(
         z,
@@ -396,7 +351,7 @@ def trend(
         yield TrendPoint(
             metric=metric.name,
             variant=treatment,
-            at=_moment(end),
+            at=moment(end),
             lift=fixed.lift,
             lift_ci=fixed.lift_ci,
             sequence=band,
@@ -456,7 +411,3 @@ def _finite(interval: tuple[float | None, float | None] | None) -> Interval | No
         return None
     low, high = (end if end is not None and math.isfinite(end) else None for end in interval)
     return (low, high)
-
-
-def _moment(ms: int) -> datetime:
-    return datetime.fromtimestamp(ms / 1000, UTC)

@@ -12,7 +12,6 @@ past; what was not belongs to the variant whose version served it, so that a tre
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
 from functools import partial
 from typing import Literal
 
@@ -23,6 +22,7 @@ from abkit import stats
 from abkit.evidence import PeriodChange, Status, StatusCode
 from abkit.pipeline.estimate import Estimate
 from abkit.pipeline.looks import fixed_at
+from abkit.pipeline.splits import moment
 from abkit.pipeline.totals import RANDOMISED, Totals
 from abkit.queries import ResolvedMetric
 from abkit.spec import Experiment, Kind, Role
@@ -114,8 +114,8 @@ def _changes(
                 metric=metric.name,
                 variant=variant,
                 against=against,
-                start=datetime.fromtimestamp(now.start_ms / 1000, UTC),
-                end=datetime.fromtimestamp(now.end_ms / 1000, UTC),
+                start=moment(now.start_ms),
+                end=moment(now.end_ms),
                 before=None,
                 now=None,
                 change=None,

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import pairwise
 
 from abkit.spec import Experiment
 from abkit.store import Weight
 from abkit.window import Window
 
-__all__ = ["UNKNOWN", "milliseconds", "splits"]
+__all__ = ["UNKNOWN", "milliseconds", "moment", "splits"]
 
 
 UNKNOWN = "unknown"
@@ -59,14 +59,18 @@ def splits(
     return _rows(epochs, unknown)
 
 
-def milliseconds(moment: datetime) -> int:
+def milliseconds(at: datetime) -> int:
     """Milliseconds since the epoch.
 
-    >>> from datetime import UTC
     >>> milliseconds(datetime(1970, 1, 2, tzinfo=UTC))
     86400000
     """
-    return round(moment.timestamp() * 1000)
+    return round(at.timestamp() * 1000)
+
+
+def moment(ms: int) -> datetime:
+    """Milliseconds since the epoch as a time in UTC."""
+    return datetime.fromtimestamp(ms / 1000, UTC)
 
 
 def _rows(epochs: Sequence[tuple[int, Mapping[str, int]]], unknown: set[int]) -> tuple[Weight, ...]:

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from abkit.assignment import BUCKETS
 from abkit.evidence import Stage
-from abkit.pipeline.splits import UNKNOWN
+from abkit.pipeline.splits import UNKNOWN, moment
 from abkit.pipeline.totals import Totals
 from abkit.spec import Canary, Experiment
 from abkit.store import Store, Weight
 from abkit.window import Window
 
-__all__ = ["Epoch", "Traffic", "epochs_of", "in_force", "moment", "stage_of"]
+__all__ = ["Epoch", "Traffic", "epochs_of", "in_force", "stage_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +130,3 @@ class Traffic:
                 first[name] = moment(round(begun))
                 last[name] = moment(window.end_ms if alive else min(round(ended), fresh.start_ms - 1))
         return cls(first, last)
-
-
-def moment(ms: int) -> datetime:
-    """Milliseconds since the epoch as a time in UTC."""
-    return datetime.fromtimestamp(ms / 1000, UTC)

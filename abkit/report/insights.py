@@ -28,7 +28,7 @@ class InsightTable:
         columns: Headings; the first column names the row.
         rows: Cells, as many as there are columns.
         numeric: Indexes of the columns that are numbers.
-        essential: Whether it belongs on a terminal too, where it comes without being asked for.
+        over_time: Whether it is about time: a terminal shows it where that is asked for (`abkit trend`).
     """
 
     title: str
@@ -36,7 +36,7 @@ class InsightTable:
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     numeric: frozenset[int] = frozenset()
-    essential: bool = True
+    over_time: bool = False
 
 
 def insight_tables(evaluation: Evaluation) -> tuple[InsightTable, ...]:
@@ -184,7 +184,7 @@ def _periods(evaluation: Evaluation) -> Iterable[InsightTable]:
             ("Metric", "Variant", "Before", "Now", "Change", "Interval", "Note"),
             tuple(_period(row, evaluation) for row in rows),
             frozenset({2, 3, 4, 5}),
-            essential=False,
+            over_time=True,
         )
 
 
@@ -221,7 +221,7 @@ def _novelty(evaluation: Evaluation) -> Iterable[InsightTable]:
             for row in evaluation.novelty
         ),
         frozenset({1, 2, 3, 4}),
-        essential=False,
+        over_time=True,
     )
 
 
@@ -246,7 +246,7 @@ def _anomalies(evaluation: Evaluation) -> Iterable[InsightTable]:
             for row in shown
         ),
         frozenset({3, 4}),
-        essential=False,
+        over_time=True,
     )
 
 

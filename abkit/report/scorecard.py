@@ -82,7 +82,7 @@ def scorecard(evaluation: Evaluation, width: int = 80) -> RenderableType:
         parts += [_limits(page), Text()]
     if page.banner.trusted:
         for table in page.insights:
-            if table.essential:
+            if not table.over_time:
                 parts += [_insight(table), Text()]
     if page.split:
         parts += [_split(page.split), Text()]

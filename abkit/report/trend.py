@@ -24,14 +24,7 @@ def print_trend(evaluation: Evaluation, console: Console) -> None:
     if evaluation.as_of is None:
         console.print(f"{evaluation.experiment}: no data in the window: pull first (abkit pull)", markup=False)
         return
-    # The same tables as elsewhere, of time alone.
-    metrics = tuple(
-        metric.model_copy(update={"power": None, "bayes": None, "covariate": None}) for metric in evaluation.metrics
-    )
-    alone = evaluation.model_copy(
-        update={"metrics": metrics, "segments": (), "interactions": (), "bandit": (), "look_plan": None}
-    )
-    print_insights(insight_tables(alone), console)
+    print_insights([table for table in insight_tables(evaluation) if table.over_time], console)
     if not evaluation.periods:
         console.print(
             "Nothing earlier is in the store: name a time before the start in the experiment file "

@@ -12,8 +12,8 @@ import pytest
 from abkit import spec
 from abkit.evidence import Evaluation, PeriodChange, StatusCode
 from abkit.pipeline.collect import collect
+from abkit.pipeline.evaluate import evaluate
 from abkit.pipeline.periods import period_changes, periods_of
-from abkit.pipeline.trend import over_time
 from abkit.queries import resolve
 from abkit.simulate import HOUR, MINUTE, Arm, Effects, Gap, Pod, Shop, Users, World, run
 from abkit.simulate.recording import write_recording
@@ -112,7 +112,7 @@ class TestFromTheStore:
     def test_without_a_history_it_is_asked_for_and_not_shown_unasked(self, world: Pulled) -> None:
         given = replace(world, experiment=spec.loads(SPEC.replace("history: 8d, ", "")))
         assert given.evaluate().periods == ()
-        asked = over_time(given.experiment, given.store, against=("last-week",))
+        asked = evaluate(given.experiment, given.store, against=("last-week",))
         assert {row.against for row in asked.periods} == {"last-week"}
         assert change(asked, "control", "last-week") == change(world.evaluate(), "control", "last-week")
 

@@ -60,7 +60,7 @@ def test_planned_looks_are_said() -> None:
 
 
 @pytest.mark.parametrize("width", [80, 120])
-def test_terminal_shows_what_is_essential(width: int) -> None:
+def test_terminal_leaves_time_to_its_own_command(width: int) -> None:
     text = rendered(samples.insightful(), width)
     assert "What can be found" in text
     assert "Proposed weights" in text
