@@ -12,6 +12,7 @@ from typer.main import get_command
 from abkit import spec
 from abkit.cli import app
 from abkit.queries import resolve
+from tests.benchmarks.calibration.command import SITUATIONS
 
 README = (Path(__file__).resolve().parent.parent / "README.md").read_text()
 
@@ -56,3 +57,14 @@ def test_every_command_is_in_the_table_and_has_examples(command: str) -> None:
     help_text = get_command(app).commands[command].help or ""  # type: ignore[attr-defined]
     assert help_text
     assert command == "demo" or "Examples:" in help_text
+
+
+def test_the_calibration_lists_every_method_of_every_situation_and_none_that_breaks_its_promise() -> None:
+    told = re.findall(r"^\| (.+?) \| (.+?) \| .+? \| (valid|never) \| [\d,]+ \| .+ \| (.+?) \|$", README, re.MULTILINE)
+    made = {
+        (situation.name, method.name, "valid" if method.valid else "never")
+        for situation in SITUATIONS.values()
+        for method in situation.methods
+    }
+    assert {row[:3] for row in told} == made, "print the table again: make calibrate"
+    assert {row[3] for row in told if row[2] == "valid"} == {"ok", "refused"}
