@@ -68,3 +68,14 @@ def test_the_calibration_lists_every_method_of_every_situation_and_none_that_bre
     }
     assert {row[:3] for row in told} == made, "print the table again: make calibrate"
     assert {row[3] for row in told if row[2] == "valid"} == {"ok", "refused"}
+
+
+def test_the_keys_of_an_analysis_are_keys() -> None:
+    rows = re.search(r"^## How it may be judged\n(.*?)^## ", README, re.DOTALL | re.MULTILINE)
+    assert rows is not None
+    told = "\n".join(re.findall(r"^\| (`.+?) \|", rows.group(1), re.MULTILINE))
+    lines = re.findall(r"`([^`]+)`", told)
+    assert len(lines) == 9
+    for line in lines:
+        text = f"service: shop\nvariants: {{control: v1, treatment: v2}}\nmetrics: [conversion]\nanalysis:\n  {line}\n"
+        spec.loads(f"{text}  start: 2026-11-01\n")
