@@ -1,73 +1,27 @@
-"""Collecting: the same rows however the window is cut, whatever comes late, fails or is killed midway."""
+"""Collecting: the same rows however the window is cut, whatever comes late."""
 
 from __future__ import annotations
 
-import dataclasses
-import signal
-import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import pyarrow.compute as pc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from abkit.errors import InputError, QueryError, SourceUnreachable
+from abkit.errors import InputError, QueryError
 from abkit.evidence import Quality as QualityModel
-from abkit.pipeline.collect import LOOK_BACK_MS, OVERLAP_MS, PullReport, collect
+from abkit.pipeline.collect import LOOK_BACK_MS, OVERLAP_MS, collect
 from abkit.pipeline.health import quality_of
-from abkit.queries import resolve
-from abkit.simulate import Simulation, run
-from abkit.simulate.openmetrics import to_openmetrics
-from abkit.simulate.recording import write_recording
-from abkit.sources.base import Samples
-from abkit.sources.prometheus import PrometheusSource
 from abkit.sources.recording import RecordingSource
-from abkit.spec import Experiment, Role
-from abkit.spec import Source as SourceSettings
+from abkit.spec import Experiment
 from abkit.store import Store, Weight
 from abkit.window import Window
-from tests.servers import backfill, prometheus
-from tests.simulate.worlds import everything
+from tests.pipeline.pulls import FROM, HOUR, SECOND, moment, pull
 from tests.sources.data import MemorySource, Series
 from tests.sources.data import write_recording as write_samples
 from tests.store.rows import MINUTE, START, differences, experiment, living, rows, tables, ticking
 from tests.store.strategies import worlds
-
-SECOND = 1_000
-HOUR = 3_600 * SECOND
-
-
-def pull(
-    store: Store,
-    series: list[Series],
-    now: float,
-    spec: Experiment | None = None,
-    *,
-    start: float | None = None,
-    end: float | None = None,
-) -> PullReport:
-    """Pull until now; times in seconds after START."""
-    return collect(
-        spec or experiment(analysis=FROM),
-        MemorySource(series),
-        store,
-        now_ms=moment(now),
-        start_ms=None if start is None else moment(start),
-        end_ms=None if end is None else moment(end),
-    )
-
-
-def moment(second: float) -> int:
-    return START + round(second * SECOND)
-
-
-FROM = {"start": "2026-11-01"}
 
 
 class TestIdempotence:
@@ -374,159 +328,3 @@ class TestQuality:
         source = MemorySource([ticking(0, 60)], warnings=("partial answer",))
         report = collect(experiment(analysis=FROM), source, Store(tmp_path / "x.duckdb"), now_ms=START + 60_000)
         assert report.quality.warnings == ("partial answer",)
-
-
-class TestFailures:
-    def test_a_source_that_breaks_leaves_the_store_alone(self, tmp_path: Path) -> None:
-        class Breaking(MemorySource):
-            def fetch(self, selector: str, window: Window) -> Iterator[Samples]:
-                yield from super().fetch(selector, window)
-                if "exposed" in selector:
-                    msg = "gone"
-                    raise SourceUnreachable(msg)
-
-        store = Store(tmp_path / "x.duckdb")
-        pull(store, [ticking(-300, 600)], 600)
-        before = tables(store.path)
-        with pytest.raises(SourceUnreachable):
-            collect(experiment(analysis=FROM), Breaking([ticking(-300, 900)]), store, now_ms=START + 900_000)
-        assert tables(store.path) == before
-
-    @pytest.mark.parametrize("step", ["store/insert_samples", "store/replace_facts", "quality", "store/record_pull"])
-    def test_all_or_nothing(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
-        import abkit.store.writing as writing
-
-        store = Store(tmp_path / "x.duckdb")
-        pull(store, [ticking(-300, 600)], 600)
-        before = tables(store.path)
-        right = writing.run
-
-        def run(connection: Any, name: str, **values: Any) -> list[tuple[Any, ...]]:
-            found = right(connection, name, **values)
-            if name == step:
-                raise KeyboardInterrupt
-            return found
-
-        monkeypatch.setattr(writing, "run", run)
-        with pytest.raises(KeyboardInterrupt):
-            pull(store, [ticking(-300, 900)], 900)
-        monkeypatch.undo()
-        assert tables(store.path) == before
-        pull(store, [ticking(-300, 900)], 900)
-        assert tables(store.path) != before
-
-    def test_killed_at_any_moment(self, tmp_path: Path) -> None:
-        code = """
-import sys
-from pathlib import Path
-from abkit.evidence import Quality as QualityModel
-from abkit.pipeline.health import quality_of
-from abkit.pipeline.collect import collect
-from abkit.store import Store
-from tests.sources.data import MemorySource
-from tests.store.rows import START, experiment, living, ticking
-series = [ticking(-300, 20_000, instance=str(i), ab_replicate=str(i)) for i in range(12)]
-series += [living(-300, 20_000, instance=str(i)) for i in range(12)]
-spec, source = experiment(analysis={"start": "2026-11-01"}), MemorySource(series)
-print("go", flush=True)
-collect(spec, source, Store(sys.argv[1]), now_ms=START + int(sys.argv[2]))
-"""
-
-        def start(path: Path, now: int) -> subprocess.Popen[bytes]:
-            command = [sys.executable, "-c", code, str(path), str(now)]
-            process = subprocess.Popen(command, stdout=subprocess.PIPE)
-            assert process.stdout is not None
-            with process.stdout as said:
-                assert said.readline() == b"go\n"
-            return process
-
-        path = tmp_path / "x.duckdb"
-        assert start(path, 9_000_000).wait(timeout=60) == 0
-        before, after = tmp_path / "before.duckdb", tmp_path / "after.duckdb"
-        before.write_bytes(path.read_bytes())
-        after.write_bytes(path.read_bytes())
-        begun = time.monotonic()
-        assert start(after, 20_000_000).wait(timeout=60) == 0
-        length = time.monotonic() - begun
-        killed = 0
-        for part in (0.5, 0.85):
-            process = start(path, 20_000_000)
-            time.sleep(length * part * 0.6)
-            process.send_signal(signal.SIGKILL)
-            killed += process.wait(timeout=60) == -signal.SIGKILL
-            assert {} in (differences(path, before), differences(path, after))
-        assert killed
-        assert start(path, 20_000_000).wait(timeout=60) == 0
-        assert differences(path, after) == {}
-
-
-# ---- against a known truth ------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def simulation() -> Simulation:
-    return run(dataclasses.replace(everything(), scrape_interval_ms=3 * MINUTE))
-
-
-@pytest.fixture(scope="module")
-def recorded(simulation: Simulation, tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """The world, collected from a recording of it."""
-    folder = tmp_path_factory.mktemp("recorded")
-    write_recording(simulation, folder / "x.parquet", "a test's world")
-    store, world = Store(folder / "x.duckdb"), simulation.world
-    source = RecordingSource(folder / "x.parquet")
-    collect(_spec(simulation), source, store, start_ms=world.start_ms, now_ms=world.end_ms)
-    return store
-
-
-def _spec(simulation: Simulation) -> Experiment:
-    world = simulation.world
-    return Experiment.model_validate(
-        {
-            "metadata": {"name": world.experiment},
-            "service": {"name": "my-service", "namespace": "shop"},
-            "variants": {arm.name: {"version": arm.version, "weight": arm.weight} for arm in world.arms},
-            "metrics": {
-                "primary": ["conversion"],
-                "guardrails": ["error-rate", "latency-p99"],
-                "secondary": ["click-rate", "page-load-time", "orders-per-page-view", "revenue-per-user"],
-            },
-        }
-    )
-
-
-def _check(store: Store, spec: Experiment, simulation: Simulation) -> None:
-    truth = simulation.truth
-    totals = store.totals(spec.name, Window(truth.start_ms, truth.end_ms))
-    checked = 0
-    for metric in resolve(spec):
-        for role, each in metric.inputs.items():
-            if role is Role.BUCKET or "istio" in each.selector:
-                continue
-            family = each.selector.split("{")[0]
-            for variant in spec.variants:
-                mask = pc.and_(pc.equal(totals["input"], each.id), pc.equal(totals["variant"], variant))
-                found = pc.sum(totals.filter(mask)["total"]).as_py()
-                true = truth.total(family, variant=variant)
-                assert found == pytest.approx(true.visible, abs=1e-6), (family, variant)
-                checked += 1
-    assert checked >= 12
-
-
-class TestTruth:
-    def test_a_recording_gives_what_the_scrapes_saw(self, recorded: Store, simulation: Simulation) -> None:
-        _check(recorded, _spec(simulation), simulation)
-
-    @pytest.mark.prometheus
-    def test_a_real_prometheus_gives_the_same_rows(
-        self, tmp_path: Path, recorded: Store, simulation: Simulation
-    ) -> None:
-        spec, start, now = _spec(simulation), simulation.world.start_ms, simulation.world.end_ms
-        once, twice = Store(tmp_path / "once.duckdb"), Store(tmp_path / "twice.duckdb")
-        with prometheus(backfill(to_openmetrics(simulation), tmp_path / "tsdb")) as url:
-            source = PrometheusSource(SourceSettings.model_validate({"prometheus": url}))
-            collect(spec, source, once, start_ms=start, now_ms=now)
-            collect(spec, source, twice, start_ms=start, end_ms=start + HOUR + 12_345, now_ms=now)
-            collect(spec, source, twice, now_ms=now)
-        assert differences(once.path, recorded.path) == {}
-        assert differences(twice.path, recorded.path) == {}
