@@ -60,15 +60,14 @@ def _power(evaluation: Evaluation) -> Iterable[InsightTable]:
         power = result.power
         if power is None:
             continue
-        why = power.note or _reason(power.status)
-        if power.reachable is not None and power.saturates and not power.note:
-            why = f"Recurring users: no longer run finds less than {fmt.percent(power.reachable)}."
+        # Where all is well the numbers say what the note would say again.
+        why = "" if power.days is not None and not power.saturates else power.note or _reason(power.status)
         rows.append(
             (
                 *_named(result, evaluation),
                 fmt.percent(power.mde),
-                f"{fmt.percent(power.achieved)} for {fmt.percent(power.planned)}",
-                fmt.MISSING if power.days is None else f"{power.days:.3g}",
+                f"{_chance(power.achieved)} for {fmt.percent(power.planned)}",
+                _days(power.days),
                 fmt.plain(why),
             )
         )
@@ -97,10 +96,10 @@ def _probabilities(evaluation: Evaluation) -> Iterable[InsightTable]:
         tuple(
             (
                 *_named(result, evaluation),
-                fmt.percent(bayes.probability_better),
+                _chance(bayes.probability_better),
                 fmt.lift_interval(bayes.lift_ci),
-                fmt.percent(bayes.loss_ship),
-                fmt.percent(bayes.loss_keep),
+                _loss(bayes.loss_ship),
+                _loss(bayes.loss_keep),
             )
             for result, bayes in shown
             if result.role is Usage.PRIMARY
@@ -261,7 +260,7 @@ def _bandit(evaluation: Evaluation) -> Iterable[InsightTable]:
             tuple(
                 (
                     fmt.plain(name),
-                    fmt.percent(proposal.probability_best.get(name)),
+                    _chance(proposal.probability_best.get(name)),
                     f"{weight / 100:g} %",
                     _reason(proposal.status),
                 )
@@ -279,6 +278,27 @@ def _named(result: MetricResult, evaluation: Evaluation) -> tuple[str]:
 
 def _several(evaluation: Evaluation) -> bool:
     return len({result.variant for result in evaluation.metrics}) > 1
+
+
+def _chance(probability: float | None) -> str:
+    """A probability: never certainty.
+
+    >>> _chance(0.99999), _chance(0.25), _chance(1e-9), _chance(None)
+    ('> 99.9 %', '25.0 %', '< 0.1 %', '—')
+    """
+    if probability is None or 0.001 <= probability <= 0.999:
+        return fmt.percent(probability)
+    return "> 99.9 %" if probability > 0.5 else "< 0.1 %"
+
+
+def _loss(share: float | None) -> str:
+    return "< 0.01 %" if share is not None and share < 1e-4 else fmt.percent(share)
+
+
+def _days(days: float | None) -> str:
+    if days is None:
+        return fmt.MISSING
+    return "< 0.1" if days < 0.1 else f"{days:,.1f}"
 
 
 def _reason(status: Status) -> str:

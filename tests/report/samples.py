@@ -245,11 +245,12 @@ def insightful() -> Evaluation:
     first = first.model_copy(
         update={
             "bayes": Bayesian(
-                probability_better=0.991, lift=0.075, lift_ci=(0.021, 0.131), loss_ship=0.0002, loss_keep=0.075,
+                probability_better=0.991, lift=0.075, lift_ci=(0.021, 0.131), loss_ship=0.00002, loss_keep=0.075,
                 prior="normal on the log ratio around 0, standard deviation 0.1",
             ),
             "power": Power(
-                power=0.8, mde=0.034, planned=0.02, achieved=0.41, days=31.2, reachable=0.024, saturates=True
+                power=0.8, mde=0.034, planned=0.02, achieved=0.41, days=31.2, reachable=0.024, saturates=True,
+                note="Users come back: no longer run finds less than 2.4 %.",
             ),
             "covariate": Covariate(variance_removed=0.44, lift=0.07, lift_ci=(-0.01, 0.15)),
         }

@@ -37,7 +37,7 @@ def test_power_says_what_recurring_users_cap(tables: dict[str, InsightTable]) ->
     assert tables["What can be found"].rows == (
         (
             "conversion", "3.40 %", "41.0 % for 2.00 %", "31.2",
-            "Recurring users: no longer run finds less than 2.40 %.",
+            "Users come back: no longer run finds less than 2.4 %.",
         ),
     )  # fmt: skip
 
@@ -72,3 +72,7 @@ def test_terminal_leaves_time_to_its_own_command(width: int) -> None:
 def test_insights_survive_json() -> None:
     evaluation = samples.insightful()
     assert Evaluation.from_json(evaluation.to_json()) == evaluation
+
+
+def test_nothing_is_told_as_certain_or_as_zero(tables: dict[str, InsightTable]) -> None:
+    assert tables["Bayesian view"].rows == (("conversion", "99.1 %", "[+2.1 %, +13.1 %]", "< 0.01 %", "7.50 %"),)
