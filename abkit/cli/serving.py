@@ -8,6 +8,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Annotated
@@ -25,6 +27,8 @@ from abkit.settings import load_settings
 __all__ = ["register"]
 
 _DEMO = Path("abkit-demo")
+_ENDS_WITHIN = 10.0
+"""Seconds that the dashboard's server has to end by itself."""
 
 
 def register(app: typer.Typer) -> None:
@@ -96,11 +100,6 @@ def dashboard(
     _serve(settings.db, host, port)
 
 
-def _interrupt(*_: object) -> None:
-    """End as Ctrl-C does: the server must not outlive us."""
-    raise KeyboardInterrupt
-
-
 def _program() -> str:
     """How to call this very program: `abkit` where the shell finds it, else its path."""
     if shutil.which("abkit"):
@@ -118,23 +117,42 @@ def _serve(database: Path, host: str, port: int | None) -> None:
     argv, environment = command(database, host, chosen)
     console = output()
     console.print(f"[dim]{'dashboard':<11}[/][bold]{url(host, chosen)}[/]  (Ctrl-C ends it)", soft_wrap=True)
-    # Streamlit prints an address of its own; ours is enough. Its errors go to stderr.
-    signal.signal(signal.SIGTERM, _interrupt)
-    server = subprocess.Popen(argv, env=environment, stdout=subprocess.DEVNULL)  # noqa: S603 - our own interpreter
-    try:
-        code = server.wait()
-    except KeyboardInterrupt:
-        console.print()
-        code = 0
-    finally:
-        if server.poll() is None:
-            server.terminate()
-            try:
-                server.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                server.kill()
-                server.wait()
+    code = _until_stopped(argv, environment)
+    console.print()
     if code:
         error_console().print(f"[bold red]error:[/] the dashboard ended with code {code}")
         msg = "the dashboard could not be served: see what it printed above"
         raise InputError(msg)
+
+
+def _until_stopped(argv: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Run a server until it ends or somebody ends us, by Ctrl-C or SIGTERM: it must not outlive us.
+
+    A signal is noted and not raised: an exception can get lost in whatever code it happens to interrupt.
+
+    Returns:
+        Its exit code; 0 where it was stopped.
+    """
+    stopped: list[float] = []
+    handlers = {
+        number: signal.signal(number, lambda *_: stopped.append(time.monotonic()))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    # Streamlit prints an address of its own; ours is enough. Its errors go to stderr.
+    server = subprocess.Popen(argv, env=environment, stdout=subprocess.DEVNULL)  # noqa: S603 - our own interpreter
+    asked = False
+    try:
+        while (code := server.poll()) is None:
+            if stopped and not asked:
+                server.terminate()
+                asked = True
+            elif stopped and time.monotonic() - stopped[0] > _ENDS_WITHIN:
+                server.kill()
+            time.sleep(0.1)
+    finally:
+        if server.poll() is None:
+            server.kill()
+            server.wait()
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    return 0 if stopped else code

@@ -33,12 +33,18 @@ def read_until(terminal: int, pattern: str, seconds: float) -> tuple[str, re.Mat
     pytest.fail(f"{pattern} did not appear:\n{text}")
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
-def test_on_a_terminal_the_demo_serves_the_dashboard_until_it_is_stopped(stop: signal.Signals, tmp_path: Path) -> None:
+def test_on_a_terminal_the_demo_serves_the_dashboard_until_it_is_stopped(tmp_path: Path) -> None:
+    # One after the other: both would like to have the same port.
+    for stop in (signal.SIGINT, signal.SIGTERM):
+        served_until(stop, tmp_path / stop.name)
+
+
+def served_until(stop: signal.Signals, folder: Path) -> None:
+    folder.mkdir()
     ours, theirs = pty.openpty()
     with subprocess.Popen(
         [sys.executable, "-m", "abkit", "demo"],
-        cwd=tmp_path,
+        cwd=folder,
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
