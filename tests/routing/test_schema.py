@@ -1,4 +1,4 @@
-"""The manifests pass Istio's own schema, read strictly; broken ones don't."""
+"""The manifests pass the meshes' own schemas, read strictly; broken ones don't."""
 
 from __future__ import annotations
 
@@ -64,3 +64,44 @@ def test_what_is_broken_is_not(kind: str, breakage: Callable[[dict[str, Any]], N
     breakage(broken)
     assert defects(broken) != []
     assert defects(documents[kind]) == []
+
+
+SERVICE = {
+    "apiVersion": "v1",
+    "kind": "Service",
+    "metadata": {"name": "shop", "labels": {"app": "shop"}},
+    "spec": {"selector": {"app": "shop"}, "ports": [{"name": "http", "port": 80, "targetPort": "http"}]},
+}
+DEPLOYMENT = {
+    "apiVersion": "apps/v1",
+    "kind": "Deployment",
+    "metadata": {"name": "shop-v1"},
+    "spec": {
+        "replicas": 2,
+        "selector": {"matchLabels": {"app": "shop"}},
+        "template": {
+            "metadata": {"labels": {"app": "shop", "version": "v1"}},
+            "spec": {"containers": [{"name": "shop", "image": "shop:1", "env": [{"name": "VERSION", "value": "v1"}]}]},
+        },
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("document", "breakage", "words"),
+    [
+        (SERVICE, lambda d: d["spec"].update(slector={}), "no field 'slector'"),
+        (SERVICE, lambda d: d["spec"]["ports"][0].update(port="80"), "not of type int"),
+        (SERVICE, lambda d: d["spec"]["ports"][0].pop("port"), "'port' is missing"),
+        (SERVICE, lambda d: d["spec"].update(selector={"version": 1.1}), "not of type str"),
+        (DEPLOYMENT, lambda d: d["spec"].update(replicas=True), "not of type int"),
+        (DEPLOYMENT, lambda d: d["spec"].pop("selector"), "'selector' is missing"),
+        (DEPLOYMENT, lambda d: d["spec"]["template"]["spec"].update(containers={}), "not a list"),
+        (DEPLOYMENT, lambda d: d["spec"].update(template=[]), "not a mapping"),
+    ],
+)
+def test_objects_of_kubernetes_itself(document: Any, breakage: Callable[[dict[str, Any]], None], words: str) -> None:
+    assert defects(document) == []
+    broken = copy.deepcopy(document)
+    breakage(broken)
+    assert any(words in defect for defect in defects(broken))
