@@ -1,4 +1,4 @@
-"""HTTP to a Prometheus: authentication, bounded time, retries, and errors that say what to do."""
+"""HTTP to a server of samples: authentication, bounded time, retries, and errors that say what to do."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import os
 import random
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from types import MappingProxyType
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import requests
@@ -23,12 +24,16 @@ from urllib3.util.retry import Retry
 from abkit.errors import InputError, SourceAnswer, SourceError, SourceRefused, SourceUnreachable
 from abkit.spec import Source as SourceSettings
 
-__all__ = ["Connection", "TooMuch"]
+__all__ = ["Answer", "Connection", "TooMuch"]
+
+Taken = TypeVar("Taken")
 
 _PASSING: Final = {429, 500, 502, 503, 504}
 _CONNECT_SECONDS: Final = 10.0
 _LONGEST_PAUSE: Final = 30.0
 _MOST_BYTES: Final = 1 << 29
+_PIECE_BYTES: Final = 1 << 18
+_NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 
 _REMEDY: Final = {
     400: "the server does not understand the query: check the metric's selector",
@@ -52,17 +57,33 @@ class _NoAuth(AuthBase):
 
 
 @dataclass(frozen=True, slots=True)
-class _Reply:
-    status: int
+class Answer:
+    """An answer with status 200, as it comes.
+
+    Attributes:
+        headers: Of the answer; names in any case.
+        pieces: The body, piece by piece, each of bounded size.
+    """
+
     headers: Mapping[str, str]
-    body: bytes
+    pieces: Iterator[bytes]
+
+
+class _Failed(Exception):
+    """A request that failed: how, how long to wait, and whether another try may help."""
+
+    def __init__(self, error: SourceError, *, again: bool, pause: float = 0.0) -> None:
+        self.error = error
+        self.again = again
+        self.pause = pause
+        super().__init__(str(error))
 
 
 class Connection:
     """A connection to one server, on prometheus-api-client's.
 
     Args:
-        settings: The experiment's source; `prometheus` must be set.
+        settings: The experiment's source; must name a server.
         folder: What relative paths of certificates and token files start from.
         backoff: Seconds before the first retry; doubled for each further one.
 
@@ -71,12 +92,13 @@ class Connection:
     """
 
     def __init__(self, settings: SourceSettings, folder: Path, *, backoff: float) -> None:
-        if settings.prometheus is None:
-            msg = "source: names no Prometheus: give prometheus: http://…"
+        url = settings.prometheus or settings.victoriametrics
+        if url is None:
+            msg = "source: names no server: give prometheus: http://…"
             raise InputError(msg)
         self._settings = settings
         self._backoff = backoff
-        self.place = _without_secrets(settings.prometheus)
+        self.place = _without_secrets(url)
         headers = dict(settings.headers)
         self._secrets: list[str] = []
         auth: Any = _NoAuth()
@@ -101,7 +123,7 @@ class Connection:
         self._session = requests.Session()
         # Retries are ours: the library's would hide what the server said.
         self._connect = PrometheusConnect(
-            url=settings.prometheus.rstrip("/"),
+            url=url.rstrip("/"),
             headers=headers,
             auth=auth,
             session=self._session,
@@ -109,7 +131,7 @@ class Connection:
         )
 
     def post(self, path: str, form: Mapping[str, str]) -> bytes:
-        """Send a form and read the answer.
+        """Send a form and read the whole answer.
 
         Args:
             path: Such as `/api/v1/query`.
@@ -123,38 +145,63 @@ class Connection:
             SourceRefused: An HTTP error; `TooMuch` where a smaller question may help.
             SourceAnswer: The answer breaks off, each time.
         """
-        for attempt in range(self._settings.retries + 1):
-            pause = min(self._backoff * 2.0**attempt, _LONGEST_PAUSE) * (1 + random.random() / 4)  # noqa: S311
+        return self.ask(path, form, lambda answer: b"".join(self._at_most(answer.pieces)))
+
+    def ask(
+        self,
+        path: str,
+        data: Mapping[str, str] | bytes,
+        take: Callable[[Answer], Taken],
+        headers: Mapping[str, str] = _NO_HEADERS,
+    ) -> Taken:
+        """Send a form or bytes, and hand the answer over while it comes: nobody needs to hold all of it.
+
+        Args:
+            path: Such as `/api/v1/export`.
+            data: A form's fields, or the body.
+            take: Reads the answer's pieces. Where the answer breaks off it is called again with the next one, so it
+                begins anew each time. What it raises itself is final.
+            headers: Beside or in place of those that every request has, such as `Content-Type`.
+
+        Returns:
+            What `take` made of an answer with status 200.
+
+        Raises:
+            SourceUnreachable: No connection, or it broke, each time.
+            SourceRefused: An HTTP error; `TooMuch` where a smaller question may help.
+            SourceAnswer: The answer breaks off, each time.
+        """
+        attempt = 0
+        while True:
             try:
-                reply = self._once(path, form)
-            except SourceError as error:
-                failure: SourceError = error
-            else:
-                if reply.status == requests.codes.ok:
-                    return reply.body
-                failure = self._refused(reply)
-                if reply.status not in _PASSING:
-                    raise failure
-                pause = max(pause, _retry_after(reply.headers))
-            if attempt < self._settings.retries and not isinstance(failure, TooMuch | _Final):
-                time.sleep(pause)
-                continue
-            break
-        raise failure
+                return self._once(path, data, take, headers)
+            except _Failed as failed:
+                if not failed.again or attempt >= self._settings.retries:
+                    raise failed.error from None
+                pause = min(self._backoff * 2.0**attempt, _LONGEST_PAUSE) * (1 + random.random() / 4)  # noqa: S311
+                time.sleep(max(pause, failed.pause))
+            attempt += 1
 
     def close(self) -> None:
         """Close all connections."""
         self._connect.close()
 
-    def _once(self, path: str, form: Mapping[str, str]) -> _Reply:
+    def _once(
+        self, path: str, data: Mapping[str, str] | bytes, take: Callable[[Answer], Taken], headers: Mapping[str, str]
+    ) -> Taken:
         limit = self._settings.timeout.total_seconds()
         deadline = time.monotonic() + limit
         try:
             with self._session.post(
                 self._connect.url + path,
-                data=dict(form),
+                data=data if isinstance(data, bytes) else dict(data),
                 # The default asks for gzip, which costs the server ten times what the query does.
-                headers={**self._connect.headers, "Accept-Encoding": "identity", "Accept": "application/json"},
+                headers={
+                    **self._connect.headers,
+                    "Accept-Encoding": "identity",
+                    "Accept": "application/json",
+                    **headers,
+                },
                 auth=self._connect.auth,
                 timeout=(min(_CONNECT_SECONDS, limit), limit),
                 verify=self._verify,
@@ -162,67 +209,74 @@ class Connection:
                 allow_redirects=False,
                 stream=True,
             ) as response:
-                return _Reply(response.status_code, response.headers, self._body(response, deadline))
+                pieces = self._pieces(response, deadline)
+                if response.status_code == requests.codes.ok:
+                    return take(Answer(response.headers, pieces))
+                raise self._refused(response, b"".join(self._at_most(pieces)))
         except requests.exceptions.SSLError as error:
             msg = f"{self.place}: the TLS connection fails: {_reason(error)}: check source.tls (ca-file) and the URL"
-            raise _Final(msg) from None
+            raise _Failed(SourceUnreachable(msg), again=False) from None
         except requests.exceptions.Timeout:
             raise self._slow() from None
         except (requests.exceptions.RequestException, HTTPError, OSError) as error:
             words = _reason(error)
             msg = f"{self.place}: can't be reached: {words}: check the URL, that the server runs, and the network"
-            raise SourceUnreachable(msg) from None
+            raise _Failed(SourceUnreachable(msg), again=True) from None
 
-    def _body(self, response: requests.Response, deadline: float) -> bytes:
-        parts: list[bytes] = []
+    def _pieces(self, response: requests.Response, deadline: float) -> Iterator[bytes]:
         held = 0
         try:
             # read1 returns what has come: a slow drip can't outlast the deadline.
-            while part := response.raw.read1(1 << 20, decode_content=True):
-                parts.append(part)
-                held += len(part)
-                if held > _MOST_BYTES:
-                    msg = f"{self.place}: answers with more than {_MOST_BYTES >> 20} MB at once"
-                    raise TooMuch(msg, response.status_code)
+            while piece := response.raw.read1(_PIECE_BYTES, decode_content=True):
+                held += len(piece)
+                yield piece
                 if time.monotonic() > deadline:
                     raise self._slow()
         except HTTPError as error:
             if "timed out" in str(error).lower():
                 raise self._slow() from None
-            msg = f"{self.place}: the answer breaks off after {held:,} bytes: {_reason(error)}: try again"
-            raise SourceAnswer(msg) from None
+            raise self._broken(held, f": {_reason(error)}") from None
+        except OSError as error:
+            raise self._broken(held, f": {_reason(error)}") from None
         if response.raw.length_remaining:
-            msg = f"{self.place}: the answer breaks off after {held:,} bytes: try again"
-            raise SourceAnswer(msg)
-        return b"".join(parts)
+            raise self._broken(held)
 
-    def _slow(self) -> SourceUnreachable:
+    def _at_most(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        held = 0
+        for piece in pieces:
+            held += len(piece)
+            if held > _MOST_BYTES:
+                msg = f"{self.place}: answers with more than {_MOST_BYTES >> 20} MB at once"
+                raise TooMuch(msg, requests.codes.ok)
+            yield piece
+
+    def _broken(self, held: int, why: str = "") -> _Failed:
+        msg = f"{self.place}: the answer breaks off after {held:,} bytes{why}: try again"
+        return _Failed(SourceAnswer(msg), again=True)
+
+    def _slow(self) -> _Failed:
         limit = self._settings.timeout.total_seconds()
-        return SourceUnreachable(
-            f"{self.place}: no whole answer within {limit:g} s: raise source.timeout, or ask the server's operators"
-        )
+        msg = f"{self.place}: no whole answer within {limit:g} s: raise source.timeout, or ask the server's operators"
+        return _Failed(SourceUnreachable(msg), again=True)
 
-    def _refused(self, reply: _Reply) -> SourceRefused:
-        if 300 <= reply.status < 400:
-            target = _without_secrets(reply.headers.get("Location", "elsewhere"))
-            msg = f"{self.place}: redirects (HTTP {reply.status}) to {self._clean(target)}: name the final address"
-            return SourceRefused(msg, reply.status)
-        said = self._clean(_server_words(reply.body))
-        remedy = _REMEDY.get(reply.status, "look at the server's log" if reply.status >= 500 else "check the URL")
-        msg = f"{self.place}: HTTP {reply.status}{f', {said}' if said else ''}: {remedy}"
+    def _refused(self, response: requests.Response, body: bytes) -> _Failed:
+        status = response.status_code
+        if 300 <= status < 400:
+            target = _without_secrets(response.headers.get("Location", "elsewhere"))
+            msg = f"{self.place}: redirects (HTTP {status}) to {self._clean(target)}: name the final address"
+            return _Failed(SourceRefused(msg, status), again=False)
+        said = self._clean(_server_words(body))
+        remedy = _REMEDY.get(status, "look at the server's log" if status >= 500 else "check the URL")
+        msg = f"{self.place}: HTTP {status}{f', {said}' if said else ''}: {remedy}"
         large = re.search(r"too many|too large|exceed|limit", said, re.IGNORECASE) and "parse error" not in said
-        if reply.status in {400, 413, 422} and large:
-            return TooMuch(msg, reply.status)
-        return SourceRefused(msg, reply.status)
+        if status in {400, 413, 422} and large:
+            return _Failed(TooMuch(msg, status), again=False)
+        return _Failed(SourceRefused(msg, status), again=status in _PASSING, pause=_retry_after(response.headers))
 
     def _clean(self, text: str) -> str:
         for secret in self._secrets:
             text = text.replace(secret, "***")
         return text
-
-
-class _Final(SourceUnreachable):
-    """No retry will help."""
 
 
 def _server_words(body: bytes) -> str:

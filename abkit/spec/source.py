@@ -42,6 +42,9 @@ class Source(Model):
 
     prometheus: str | None = None
     """Base URL of a Prometheus, such as http://prometheus:9090."""
+    victoriametrics: str | None = None
+    """Base URL of a VictoriaMetrics, such as http://victoriametrics:8428; of a cluster: its select address with tenant,
+    such as http://vmselect:8481/select/0/prometheus."""
     recording: str | None = None
     """A Parquet recording, relative to the experiment file."""
     headers: dict[str, str] = Field(default_factory=dict)
@@ -59,7 +62,7 @@ class Source(Model):
     retries: Annotated[int, Field(ge=0, le=10)] = 3
     """How often a request that failed for a passing reason is tried again."""
 
-    @field_validator("prometheus")
+    @field_validator("prometheus", "victoriametrics")
     @classmethod
     def _url(cls, url: str | None) -> str | None:
         if url is None:
@@ -80,8 +83,9 @@ class Source(Model):
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        if self.prometheus is not None and self.recording is not None:
-            msg = "give prometheus or recording, not both"
+        kinds = ("prometheus", "victoriametrics", "recording")
+        if len(named := [kind for kind in kinds if getattr(self, kind) is not None]) > 1:
+            msg = f"give {' or '.join(named)}, not both"
             raise ValueError(msg)
         ways = [self.bearer_token_env, self.bearer_token_file, self.basic_auth]
         if sum(way is not None for way in ways) > 1:
