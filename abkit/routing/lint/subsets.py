@@ -1,0 +1,88 @@
+"""Subsets that nobody defines, and subsets that no pod is in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from abkit.errors import did_you_mean
+from abkit.routing.lint.finding import Finding, Severity
+from abkit.routing.lint.istio import destinations, rules_of
+from abkit.routing.lint.objects import ARGO, FLAGGER, ISTIO, Manifests, Object, fqdn, report
+from abkit.routing.lint.value import Value
+
+__all__ = ["check"]
+
+
+def check(manifests: Manifests) -> Iterator[Finding]:
+    """Findings about subsets."""
+    for service in manifests.of("VirtualService", ISTIO):
+        for target in destinations(service):
+            if target.subset:
+                yield from _undefined(manifests, service, target.value, target.host, target.subset)
+    for rule in manifests.of("DestinationRule", ISTIO):
+        yield from _labels(manifests, rule)
+
+
+def _undefined(manifests: Manifests, service: Object, value: Value, host: str, subset: str) -> Iterator[Finding]:
+    rules = rules_of(manifests, host)
+    defined = {one.node.raw for rule in rules for item in rule.spec.items("subsets") if (one := item.get("name"))}
+    if subset in defined:
+        return
+    at = value.get("subset") or value
+    if not rules:
+        why = f"no DestinationRule for {host} is among the manifests: nothing defines the subset {subset}, and its "
+        why += "requests get 503"
+        correct = f"a DestinationRule with host: {host} and a subset {subset}, applied before the VirtualService"
+    else:
+        where = ", ".join(rule.place for rule in rules)
+        why = f"the DestinationRule of {host} ({where}) has no subset {subset}: its requests get 503"
+        correct = did_you_mean(subset, defined) if defined else f"add the subset {subset} there first"
+    yield report(service, at, "subset-undefined", why, correct)
+
+
+def _labels(manifests: Manifests, rule: Object) -> Iterator[Finding]:
+    host = fqdn(rule.spec.word("host"), rule.namespace)
+    policy = rule.spec.get("trafficPolicy")
+    seen: dict[str, int] = {}
+    for subset in rule.spec.items("subsets"):
+        name = subset.get("name")
+        if name is not None and seen.setdefault(name.node.raw, name.line) != name.line:
+            why = f"the subset {name.node.raw} is defined in line {seen[name.node.raw]} already"
+            yield report(rule, name, "subset-twice", why, "one name a subset")
+        labels = subset.get("labels")
+        if labels is None or not labels.node.fields:
+            why = "a subset without labels is all pods of the host, whatever their version"
+            yield report(rule, subset, "subset-without-labels", why, "labels: {version: v1}", Severity.WARNING)
+            continue
+        yield from _no_pods(manifests, rule, host, labels)
+    if policy is None and not rule.spec.items("subsets") and rule.spec.get("host") is not None:
+        why = "has neither subsets nor a traffic policy: it does nothing"
+        yield report(rule, rule.spec, "empty-destination-rule", why, "add subsets, or delete it", Severity.WARNING)
+
+
+def _pairs(value: Value | None) -> set[tuple[str, str]]:
+    return set() if value is None else {(name, item.node.raw) for name, item in value.fields()}
+
+
+def _no_pods(manifests: Manifests, rule: Object, host: str, labels: Value) -> Iterator[Finding]:
+    """Where Service and workloads lie beside the rule, somebody must carry the labels."""
+    name, _, rest = host.partition(".")
+    namespace = rest.partition(".")[0]
+    services = [one for one in manifests.of("Service", "") if (one.name, one.namespace) == (name, namespace)]
+    selector = _pairs(services[0].spec.get("selector")) if services else set()
+    if not selector or any(one.namespace == namespace for one in manifests.of("Canary", FLAGGER)):
+        return  # Flagger makes workloads of its own
+    pods = [
+        _pairs(one.spec.get("template", "metadata", "labels"))
+        for kind, group in (("Deployment", "apps"), ("StatefulSet", "apps"), ("Rollout", ARGO))
+        for one in manifests.of(kind, group)
+        if one.namespace == namespace
+    ]
+    behind = [pod for pod in pods if selector <= pod]
+    wanted = _pairs(labels)
+    if behind and not any(wanted <= pod for pod in behind):
+        shown = ", ".join(f"{key}={value}" for key, value in sorted(wanted))
+        there = sorted({f"{key}={value}" for pod in behind for key, value in pod if key in dict(wanted)})
+        why = f"no pod of {host} among the manifests carries {shown}: the subset is empty, its requests get 503"
+        correct = f"labels that the pods' template has ({', '.join(there) or 'none of these keys'})"
+        yield report(rule, labels, "subset-without-pods", why, correct, Severity.WARNING)
