@@ -171,6 +171,7 @@ class _Pulling:
             report = replace(
                 report,
                 window=_hull(spans),
+                way=source.way,
                 samples=report.samples + written.samples,
                 new_samples=report.new_samples + written.new_samples,
                 series=len(series),

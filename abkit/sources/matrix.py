@@ -18,13 +18,13 @@ import pyarrow.csv as pacsv
 from numpy.typing import NDArray
 
 from abkit.errors import SourceAnswer
+from abkit.sources.answers import native_histograms, plain
 
 __all__ = ["Matrix", "decode_matrix"]
 
 _HEAD: Final = b'{"status":"success","data":{"resultType":"matrix","result":['
 _METRIC: Final = b'{"metric":'
 _VALUES: Final = b',"values":[['
-_HISTOGRAMS: Final = "has native histograms, which abkit does not read: expose classic buckets beside them"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,18 +129,19 @@ def _parse(body: bytes) -> Matrix:
     if not isinstance(answer, dict) or "status" not in answer:
         raise SourceAnswer("answers JSON that is not Prometheus' (no status)")
     if answer["status"] != "success":
-        raise SourceAnswer(f"answers with an error: {_plain(answer.get('error', answer['status']))}")
+        raise SourceAnswer(f"answers with an error: {plain(answer.get('error', answer['status']))}")
     data = answer.get("data")
     kind, result = (data.get("resultType"), data.get("result")) if isinstance(data, dict) else (None, None)
     if kind != "matrix" or not isinstance(result, list):
-        raise SourceAnswer(f"answers with {_plain(kind)} where samples (matrix) were asked for")
+        raise SourceAnswer(f"answers with {plain(kind)} where samples (matrix) were asked for")
     labels: list[Mapping[str, str]] = []
     times: list[float] = []
     values: list[float] = []
     lengths: list[int] = []
     for series in result:
         if isinstance(series, dict) and series.get("histograms"):
-            raise SourceAnswer(f"{_plain(series.get('metric'))} {_HISTOGRAMS}")
+            named = series.get("metric")
+            raise native_histograms(named if isinstance(named, dict) else {})
         try:
             labels.append(dict(series["metric"]))
             lengths.append(len(series["values"]))
@@ -172,7 +173,7 @@ def _are_labels(labels: list[Mapping[str, str]]) -> bool:
 
 def _warnings(answer: Mapping[str, Any]) -> tuple[str, ...]:
     said = answer.get("warnings")
-    return tuple(_plain(text) for text in said) if isinstance(said, list) else ()
+    return tuple(plain(text) for text in said) if isinstance(said, list) else ()
 
 
 def _not_json(body: bytes) -> SourceAnswer:
@@ -181,10 +182,4 @@ def _not_json(body: bytes) -> SourceAnswer:
         return SourceAnswer("answers HTML, not JSON: is the URL the base of a Prometheus, and no login page before it?")
     if start.startswith(b"{"):
         return SourceAnswer("answers JSON that breaks off or is malformed")
-    return SourceAnswer(f"answers something that is not JSON: {_plain(body[:60].decode(errors='replace'))!r}")
-
-
-def _plain(text: Any) -> str:
-    """One line without control characters."""
-    line = "".join(char if char.isprintable() else " " for char in str(text))
-    return line if len(line) <= 300 else line[:299] + "…"
+    return SourceAnswer(f"answers something that is not JSON: {plain(body[:60].decode(errors='replace'))!r}")

@@ -116,7 +116,7 @@ def server() -> Iterator[Server]:
 def fetch(server: Server | str, **settings: Any) -> list[Samples]:
     url = server if isinstance(server, str) else server.url
     fields = {"prometheus": url, "timeout": "700ms", "retries": 2} | settings
-    source = PrometheusSource(SourceSettings.model_validate(fields), backoff=0.01)
+    source = PrometheusSource(SourceSettings.model_validate(fields), backoff=0.01, ways=["range-vector"])
     try:
         return list(source.fetch("a", WINDOW))
     finally:
@@ -253,7 +253,7 @@ class TestAnswers:
 
     def test_warnings_are_kept_once(self, server: Server) -> None:
         server.script = [replies(200, answer(more=',"warnings":["partial\\u0007 answer"]'))]
-        source = PrometheusSource(SourceSettings.model_validate({"prometheus": server.url}))
+        source = PrometheusSource(SourceSettings.model_validate({"prometheus": server.url}), ways=["range-vector"])
         list(source.fetch("a", WINDOW))
         list(source.fetch("a", WINDOW))
         assert source.warnings == ("partial  answer",)
