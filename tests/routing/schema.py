@@ -1,9 +1,9 @@
 """Kubernetes objects against the schemas of their CustomResourceDefinitions, strictly: an unknown field is an error.
 
 `ABKIT_CRD_DIR` names a folder with upstream definitions: Istio, Gateway API, Linkerd, SMI, Flagger, Argo Rollouts,
-Litmus. The schema is picked by apiVersion and kind, among the versions that are served. Without the folder a smaller
-schema, written by hand for just the fields that abkit writes, stands in: the tests always test something. Objects of
-Kubernetes itself are read by the models of its own client. The rules in CEL are not evaluated.
+Litmus. The schema is picked by apiVersion and kind, among the versions that are served. Without the folder the
+lint's own tables of fields stand in, which are written by hand: the tests always test something. Objects of Kubernetes
+itself are read by the models of its own client. The rules in CEL are not evaluated.
 """
 
 from __future__ import annotations
@@ -11,12 +11,16 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from functools import cache
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import yaml
 from jsonschema import Draft202012Validator
 
+from abkit.routing.lint.durations import DIALECTS
+from abkit.routing.lint.known import KINDS
+from abkit.routing.lint.shape import Choice, Fields, Items, Length, Named, Scalar, Shape
 from tests.routing.core_schema import core_defects, is_core
 
 DNS_LABEL = {"type": "string", "pattern": "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"}
@@ -28,14 +32,6 @@ def _object(required: list[str], **properties: Any) -> dict[str, Any]:
     return {"type": "object", "additionalProperties": False, "required": required, "properties": properties}
 
 
-def _some(items: Mapping[str, Any]) -> dict[str, Any]:
-    return {"type": "array", "minItems": 1, "items": items}
-
-
-def _texts(names: str) -> dict[str, Any]:
-    return {"type": "object", "propertyNames": {"pattern": names}, "additionalProperties": TEXT}
-
-
 METADATA = _object(
     ["name", "namespace"],
     name=DNS_LABEL,
@@ -43,51 +39,48 @@ METADATA = _object(
     labels={"type": "object", "additionalProperties": LABEL_VALUE},
     annotations={"type": "object", "additionalProperties": TEXT},
 )
-HOST = {"type": "string", "pattern": r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?\.)+svc\.cluster\.local$"}
-STRING_MATCH = {**_object([], exact=TEXT, prefix=TEXT, regex=TEXT), "minProperties": 1, "maxProperties": 1}
-HEADER = "^[a-z0-9][-a-z0-9_]*$"
-HAND_WRITTEN = {
-    ("networking.istio.io/v1", "DestinationRule"): _object(
-        ["host", "subsets"],
-        host=HOST,
-        subsets=_some(
-            _object(["name", "labels"], name=DNS_LABEL, labels=_object(["version"], version=LABEL_VALUE)),
-        ),
-    ),
-    ("networking.istio.io/v1", "VirtualService"): _object(
-        ["hosts", "http"],
-        hosts=_some(HOST),
-        http=_some(
-            _object(
-                ["name", "route"],
-                name=TEXT,
-                match=_some(
-                    _object(
-                        [],
-                        headers={
-                            "type": "object",
-                            "minProperties": 1,
-                            "propertyNames": {"pattern": HEADER},
-                            "additionalProperties": STRING_MATCH,
-                        },
-                    )
-                ),
-                headers=_object([], request=_object([], set=_texts(HEADER))),
-                route=_some(
-                    _object(
-                        ["destination"],
-                        destination=_object(
-                            ["host", "subset"],
-                            host=HOST,
-                            subset=DNS_LABEL,
-                            port=_object(["number"], number={"type": "integer", "minimum": 1, "maximum": 65_535}),
-                        ),
-                    )
-                ),
-            )
-        ),
-    ),
-}
+
+
+def _stand_in(shape: Shape) -> dict[str, Any]:
+    """A shape of the lint as a JSON Schema."""
+    match shape:
+        case Fields():
+            pairs = combinations(sorted(shape.one_of), 2)
+            return {
+                "type": "object",
+                "additionalProperties": shape.open,
+                "required": sorted(shape.required),
+                "properties": {name: _stand_in(inner) for name, inner in shape.known.items()},
+                "allOf": [{"not": {"required": list(pair)}} for pair in pairs],
+            }
+        case Named():
+            return {"type": "object", "additionalProperties": _stand_in(shape.of)}
+        case Items():
+            return {"type": "array", "items": _stand_in(shape.of)}
+        case Length():
+            text = {"type": "string", "pattern": f"^(?:{DIALECTS[shape.dialect].pattern.pattern})$"}
+            return {"anyOf": [text, {"type": "number"}]} if shape.numbers else text
+        case Choice():
+            return {"enum": sorted(shape.words)}
+        case Scalar.ANY:
+            return {}
+        case Scalar.TEXT:
+            return TEXT
+        case Scalar.INTEGER_OR_TEXT:
+            return {"type": ["integer", "string"]}
+        case Scalar.BOOLEAN:
+            return {"type": "boolean"}
+        case Scalar.INTEGER | Scalar.NUMBER:
+            return {"type": {Scalar.INTEGER: "integer", Scalar.NUMBER: "number"}[shape]}
+
+
+@cache
+def _hand_written() -> dict[tuple[str, str], Any]:
+    return {
+        (f"{group}/{version}", name): _stand_in(kind.spec)
+        for (group, name), kind in KINDS.items()
+        for version in kind.current
+    }
 
 
 def _strict(schema: Any) -> Any:
@@ -145,7 +138,7 @@ def schemas(*, experimental: bool = False) -> dict[tuple[str, str], Any]:
         experimental: Gateway API's experimental channel in place of the standard one.
     """
     folder = os.environ.get("ABKIT_CRD_DIR", "")
-    return _upstream(folder, experimental) if folder else HAND_WRITTEN
+    return _upstream(folder, experimental) if folder else _hand_written()
 
 
 def defects(document: Mapping[str, Any], *, experimental: bool = False) -> list[str]:

@@ -105,3 +105,84 @@ def test_objects_of_kubernetes_itself(document: Any, breakage: Callable[[dict[st
     broken = copy.deepcopy(document)
     breakage(broken)
     assert any(words in defect for defect in defects(broken))
+
+
+def _kubernetes(api: str, kind: str, spec: dict[str, Any]) -> dict[str, Any]:
+    return {"apiVersion": api, "kind": kind, "metadata": {"name": "shop", "namespace": "shop"}, "spec": spec}
+
+
+ROUTE: dict[str, Any] = {
+    "parentRefs": [{"kind": "Service", "group": "", "name": "shop", "port": 80}],
+    "rules": [{"backendRefs": [{"name": "shop-v1", "port": 80, "weight": 90}], "timeouts": {"request": "1s"}}],
+}
+KINDS = [
+    _kubernetes("gateway.networking.k8s.io/v1", "HTTPRoute", ROUTE),
+    _kubernetes("policy.linkerd.io/v1beta3", "HTTPRoute", ROUTE),
+    _kubernetes(
+        "split.smi-spec.io/v1alpha2",
+        "TrafficSplit",
+        {"service": "shop", "backends": [{"service": "shop-v1", "weight": 90}]},
+    ),
+    _kubernetes(
+        "telemetry.istio.io/v1",
+        "Telemetry",
+        {"metrics": [{"overrides": [{"tagOverrides": {"ab": {"value": "request.headers['x-ab']"}}}]}]},
+    ),
+    _kubernetes(
+        "networking.istio.io/v1alpha3",
+        "EnvoyFilter",
+        {"configPatches": [{"applyTo": "HTTP_FILTER", "patch": {"operation": "INSERT_BEFORE", "value": {"any": [1]}}}]},
+    ),
+    _kubernetes(
+        "flagger.app/v1beta1",
+        "Canary",
+        {
+            "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "shop"},
+            "service": {"port": 80, "targetPort": "http"},
+            "analysis": {"interval": "1m", "threshold": 5, "stepWeight": 5, "maxWeight": 50},
+        },
+    ),
+    _kubernetes(
+        "argoproj.io/v1alpha1",
+        "Rollout",
+        {
+            "selector": {"matchLabels": {"app": "shop"}},
+            "template": {
+                "metadata": {"labels": {"app": "shop"}},
+                "spec": {"containers": [{"name": "a", "image": "a"}]},
+            },
+            "strategy": {"canary": {"maxSurge": "25%", "steps": [{"setWeight": 5}, {"pause": {"duration": "10m"}}]}},
+        },
+    ),
+    _kubernetes(
+        "litmuschaos.io/v1alpha1",
+        "ChaosEngine",
+        {
+            "engineState": "stop",
+            "appinfo": {"appns": "shop", "applabel": "app=shop", "appkind": "deployment"},
+            "experiments": [{"name": "pod-delete", "spec": {"components": {"env": [{"name": "A", "value": "1"}]}}}],
+        },
+    ),
+]
+
+
+@pytest.mark.parametrize("document", KINDS, ids=lambda one: f"{one['apiVersion']}-{one['kind']}")
+def test_every_kind_has_a_schema_that_knows_its_fields(document: dict[str, Any]) -> None:
+    assert defects(document) == []
+    spec = document["spec"]
+    assert defects(document | {"spec": spec | {"unheard": 1}}) != []
+    assert defects(document | {"apiVersion": "example.com/v1"}) != []
+    assert defects(document | {"metadata": {"name": "No Name", "namespace": "shop"}}) != []
+    for name, value in spec.items():
+        assert defects(document | {"spec": spec | {name: [value] if isinstance(value, dict) else {"a": value}}}) != []
+        deeper = value[0] if isinstance(value, list) else value
+        if isinstance(deeper, dict) and name not in {"matchLabels"}:
+            bent = deeper | {"unheard": 1}
+            assert defects(document | {"spec": spec | {name: [bent] if isinstance(value, list) else bent}}) != [], name
+
+
+def test_gateway_apis_experimental_channel_on_request() -> None:
+    rule = ROUTE["rules"][0] | {"retry": {"attempts": 2, "codes": [503]}}
+    document = _kubernetes("gateway.networking.k8s.io/v1", "HTTPRoute", ROUTE | {"rules": [rule]})
+    assert defects(document, experimental=True) == []
+    assert defects(document | {"spec": ROUTE | {"rules": [rule | {"retry": {"atempts": 2}}]}}, experimental=True) != []

@@ -91,14 +91,14 @@ TRAFFIC_SPLIT: Final = fields(
 )
 
 # Flagger
-_REFERENCE: Final = fields(text="apiVersion kind name namespace", required="apiVersion kind name", is_open=True)
+_REFERENCE: Final = fields(text="apiVersion kind name namespace", required="apiVersion kind name")
 _FLAGGER: Final = Length("flagger")
 CANARY: Final = fields(
     text="provider metricsServer",
     number="progressDeadlineSeconds",
     boolean="skipAnalysis revertOnDeletion suspend",
     targetRef=_REFERENCE,
-    autoscalerRef=_REFERENCE,
+    autoscalerRef=fields(_REFERENCE, whatever="primaryScalerQueries primaryScalerReplicas", required="kind name"),
     ingressRef=_REFERENCE,
     routeRef=_REFERENCE,
     upstreamRef=_REFERENCE,
@@ -157,7 +157,9 @@ ROLLOUT: Final = fields(
     integer="minReadySeconds progressDeadlineSeconds replicas revisionHistoryLimit",
     boolean="paused progressDeadlineAbort",
     text="restartAt",
-    whatever="analysis rollbackWindow selector template workloadRef",
+    whatever="analysis rollbackWindow workloadRef",
+    selector=fields(whatever="matchExpressions", matchLabels=_TEXTS),
+    template=fields(metadata=METADATA, whatever="spec"),
     strategy=fields(
         whatever="blueGreen",
         canary=fields(
@@ -180,6 +182,30 @@ ROLLOUT: Final = fields(
                 managedRoutes=Items(fields(text="name", required="name")),
             ),
         ),
+    ),
+)
+
+# Litmus; it keeps unknown fields, so that nothing else tells of a misspelt one.
+CHAOS_ENGINE: Final = fields(
+    text="auxiliaryAppInfo chaosServiceAccount",
+    boolean="defaultHealthCheck",
+    integer="terminationGracePeriodSeconds",
+    whatever="components selectors",
+    appinfo=fields(text="appkind applabel appns"),
+    engineState=choice("active stop"),
+    jobCleanUpPolicy=choice("delete retain"),
+    experiments=Items(
+        fields(
+            text="name",
+            spec=fields(
+                whatever="probe",
+                components=fields(
+                    whatever="configMaps experimentAnnotations experimentImage nodeSelector secrets "
+                    "statusCheckTimeouts tolerations",
+                    env=Items(fields(text="name value", whatever="valueFrom")),
+                ),
+            ),
+        )
     ),
 )
 
@@ -211,6 +237,7 @@ KINDS: Final[Mapping[tuple[str, str], Kind]] = {
     (SMI, "TrafficSplit"): _kind(TRAFFIC_SPLIT, "v1alpha4 v1alpha2 v1alpha1 v1alpha3"),
     (FLAGGER, "Canary"): _kind(CANARY, "v1beta1"),
     (ARGO, "Rollout"): _kind(ROLLOUT, "v1alpha1"),
+    ("litmuschaos.io", "ChaosEngine"): _kind(CHAOS_ENGINE, "v1alpha1"),
     ("apps", "Deployment"): _kind(_WORKLOAD, "v1"),
     ("apps", "StatefulSet"): _kind(_WORKLOAD, "v1"),
     ("", "Service"): _kind(_SERVICE, "v1"),
