@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
 import duckdb
 
 from abkit.errors import StoreError, StoreLocked, StoreUnusable, StoreVersion
+from abkit.queries.sql import sql
+from abkit.store.turns import Place, TooLate, place_of, turn
+from abkit.store.undo import keep, recover, undo_path
 
 __all__ = ["connected", "translated"]
 
@@ -21,32 +25,43 @@ _CONFIG: Final = {"autoinstall_known_extensions": "false", "autoload_known_exten
 # goes to the disk beside the store. (Its default is 80 % of what the machine or the container has.)
 _MOST_MEMORY: Final = "2 GiB"
 _SIZES: Final = {"bytes": 0, "KiB": 1, "MiB": 2, "GiB": 3, "TiB": 4}
-_FIRST_PAUSE: Final = 0.01
-_LONGEST_PAUSE: Final = 0.2
+_PAUSE: Final = 0.02
+"""Seconds between two attempts to open a file that another process has."""
 
 
 @contextmanager
 def connected(path: Path, *, read_only: bool, wait: float) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection to the store's file, closed at the end.
+    """A connection to the store's file, closed at the end; what a writer committed lies in the file then.
 
     Args:
         path: The file.
         read_only: Open for reading, beside other readers.
-        wait: Seconds to wait for another process' lock.
+        wait: Seconds to wait for other threads and processes.
 
     Raises:
-        StoreLocked: It is still locked.
+        StoreLocked: Others still have it.
         StoreUnusable: It can't be opened, or DuckDB fails in the block.
         StoreVersion: A newer DuckDB wrote it.
     """
-    connection = _open(path, read_only=read_only, wait=wait)
-    try:
-        with translated(path):
-            yield connection
-    finally:
-        # A checkpoint that fails at the close (a full disk) loses nothing: the log is replayed at the next open.
-        with translated(path):
-            connection.close()
+    deadline = time.monotonic() + wait
+    place = place_of(path)
+    with ExitStack() as held:
+        try:
+            held.enter_context(place.taken(read_only=read_only, deadline=deadline))
+            connection = _open(path, place, read_only=read_only, deadline=deadline)
+        except TooLate as late:
+            raise _locked(path, late.process, wait) from None
+        # DuckDB's lock is the process': closing any handle of the file gives it up, so this one goes last.
+        handles = held.enter_context(ExitStack())
+        try:
+            with translated(path):
+                yield connection
+                if not read_only:
+                    _settle(connection, path, handles)
+        finally:
+            with translated(path), place.condition:
+                place.connections -= 1
+                connection.close()
 
 
 @contextmanager
@@ -58,24 +73,94 @@ def translated(path: Path) -> Iterator[None]:
         raise _unusable(path, error) from None
 
 
-def _open(path: Path, *, read_only: bool, wait: float) -> duckdb.DuckDBPyConnection:
+def _open(path: Path, place: Place, *, read_only: bool, deadline: float) -> duckdb.DuckDBPyConnection:
     if read_only and not path.exists():
         msg = f"{path}: no store here: run abkit pull first, or name the store with --db"
         raise StoreUnusable(msg)
-    _check_kind(path)
-    deadline = time.monotonic() + wait
-    pause = _FIRST_PAUSE
+    if not read_only:
+        with turn(path, read_only=False, deadline=deadline):
+            while (connection := _try(path, place, read_only=False, deadline=deadline)) is None:
+                time.sleep(_PAUSE)
+            return connection
     while True:
-        try:
-            return _bounded(duckdb.connect(path, read_only=read_only, config=dict(_CONFIG)))
-        except duckdb.Error as error:
-            if not _is_lock(error):
-                raise _unusable(path, error) from None
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise _locked(path, error, wait) from None
-        time.sleep(min(pause, left))
-        pause = min(2 * pause, _LONGEST_PAUSE)
+        with turn(path, read_only=True, deadline=deadline):
+            if (connection := _try(path, place, read_only=True, deadline=deadline)) is not None:
+                return connection
+        time.sleep(_PAUSE)
+
+
+def _try(path: Path, place: Place, *, read_only: bool, deadline: float) -> duckdb.DuckDBPyConnection | None:
+    """Open it; None where another process has it and there is time left.
+
+    Raises:
+        TooLate: There is none.
+        StoreUnusable: It can't be opened.
+    """
+    try:
+        with place.condition:
+            if not place.connections:
+                _prepare(path, read_only=read_only)
+            connection = _set_up(duckdb.connect(path, read_only=read_only, config=dict(_CONFIG)), read_only=read_only)
+            place.connections += 1
+    except BlockingIOError:
+        holder = None
+    except duckdb.Error as error:
+        if not _is_lock(error):
+            raise _unusable(path, error) from None
+        found = re.search(r"\(PID (\d+)\)", str(error))
+        holder = int(found[1]) if found else os.getpid()
+    else:
+        return connection
+    if time.monotonic() >= deadline:
+        raise TooLate(holder)
+    return None
+
+
+def _prepare(path: Path, *, read_only: bool) -> None:
+    """What comes before the first connection of this process: other files refused, a killed checkpoint undone.
+
+    Raises:
+        BlockingIOError: Another process has the file.
+        StoreUnusable: It can't be opened.
+    """
+    _check_kind(path)
+    try:
+        recover(path)
+    except BlockingIOError:
+        raise
+    except OSError as error:
+        msg = f"{path}: a job was killed while it wrote, and {undo_path(path).name} can't be put back: {error.strerror}"
+        raise StoreUnusable(f"{msg}: run abkit store check where both can be written") from None
+    if not read_only and not path.exists():
+        # DuckDB makes a file piece by piece: nobody must find half of one.
+        begun = path.with_name(f".{path.name}.new")
+        begun.unlink(missing_ok=True)
+        duckdb.connect(begun, config=dict(_CONFIG)).close()
+        begun.rename(path)
+
+
+def _settle(connection: duckdb.DuckDBPyConnection, path: Path, handles: ExitStack) -> None:
+    """Move what was committed from the log into the file. Where that fails, the next one who opens it does it."""
+    log = path.with_name(f"{path.name}.wal")
+    if not log.exists():
+        return
+    blocks = [int(block) for (block,) in connection.execute(sql("store/metadata_blocks")).fetchall()]
+    try:
+        keep(path, handles.enter_context(path.open("rb")), blocks)
+        connection.execute(sql("store/checkpoint")).fetchall()
+        undo_path(path).unlink()
+    except OSError as error:
+        msg = (
+            f"{path}: can't be written: {error.strerror}: check the room on the disk; {log.name} keeps what was pulled"
+        )
+        raise StoreUnusable(msg) from None
+
+
+def _set_up(connection: duckdb.DuckDBPyConnection, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+    if not read_only:
+        for statement in connection.extract_statements(sql("store/hold_checkpoints")):
+            connection.execute(statement).fetchall()
+    return _bounded(connection)
 
 
 def _bounded(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
@@ -118,9 +203,9 @@ def _is_lock(error: duckdb.Error) -> bool:
     return "Could not set lock" in text or any(words in text for words in own)
 
 
-def _locked(path: Path, error: duckdb.Error, wait: float) -> StoreLocked:
-    holder = re.search(r"\(PID (\d+)\)", str(error))
-    who = f"process {holder[1]}" if holder else "another connection of this process"
+def _locked(path: Path, process: int | None, wait: float) -> StoreLocked:
+    mine = "another connection of this process"
+    who = mine if process == os.getpid() else f"process {process}" if process else "another process"
     return StoreLocked(
         f"{path}: locked by {who} for more than {wait:g} s: wait for it to end, or end it, and try again"
     )

@@ -1,0 +1,2 @@
+-- Moves what was committed from the log into the file.
+CHECKPOINT

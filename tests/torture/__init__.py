@@ -1,0 +1,1 @@
+"""Faults at random moments, by the hundred: `python -m tests.torture --help`."""
