@@ -1,4 +1,4 @@
-"""Real servers for tests: a Prometheus on a free loopback port, its storage filled by promtool."""
+"""Real servers for tests on free loopback ports: a Prometheus that promtool filled, and a VictoriaMetrics."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 import requests
 
-__all__ = ["backfill", "binary", "free_port", "prometheus"]
+__all__ = ["backfill", "binary", "free_port", "prometheus", "victoriametrics"]
 
 
 def binary(name: str) -> str:
-    """Path of a program of Debian's package prometheus; the test fails by name where it is missing."""
+    """Path of a program of Debian's packages; the test fails by name where it is missing."""
     found = shutil.which(name)
     if found is None:
-        pytest.fail(f"{name} is not installed: apt-get install prometheus")
+        pytest.fail(f"{name} is not installed: apt-get install prometheus victoria-metrics")
     return found
 
 
@@ -85,28 +85,70 @@ def prometheus(tsdb: Path, *flags: str) -> Iterator[str]:
             stdout=log,
             stderr=log,
         )
-        try:
+        with _ending(process):
             url = f"http://127.0.0.1:{port}"
-            _wait(url, process, Path(log.name))
+            _wait(f"{url}/-/ready", process, Path(log.name))
             yield url
-        finally:
-            process.terminate()
-            try:
-                process.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait(timeout=10)
+
+
+@contextmanager
+def victoriametrics(exposition: Iterable[str], folder: Path, *flags: str) -> Iterator[str]:
+    """A VictoriaMetrics that holds given samples, until the block ends.
+
+    Args:
+        exposition: Pieces of text, whole lines: `name{label="value"} number milliseconds`.
+        folder: Its storage; is made.
+        flags: Further flags.
+
+    Yields:
+        Its URL.
+    """
+    program = binary("victoria-metrics")
+    folder.mkdir(parents=True, exist_ok=True)
+    port = free_port()
+    with (folder.parent / f"{folder.name}.log").open("wb") as log:
+        process = subprocess.Popen(
+            [
+                program,
+                f"-storageDataPath={folder}",
+                "-retentionPeriod=100y",
+                f"-httpListenAddr=127.0.0.1:{port}",
+                *flags,
+            ],
+            stdout=log,
+            stderr=log,
+        )
+        with _ending(process):
+            url = f"http://127.0.0.1:{port}"
+            _wait(f"{url}/health", process, Path(log.name))
+            body = "".join(exposition).encode()
+            requests.post(f"{url}/api/v1/import/prometheus", data=body, timeout=60).raise_for_status()
+            requests.get(f"{url}/internal/force_flush", timeout=60).raise_for_status()
+            yield url
+
+
+@contextmanager
+def _ending(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        process.terminate()
+        try:
+            process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(timeout=10)
 
 
 def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            pytest.fail(f"Prometheus ended with {process.returncode}: {log.read_text(errors='replace')[-800:]}")
+            pytest.fail(f"{log.stem} ended with {process.returncode}: {log.read_text(errors='replace')[-800:]}")
         try:
-            if requests.get(f"{url}/-/ready", timeout=1).ok:
+            if requests.get(url, timeout=1).ok:
                 return
         except requests.RequestException:
             pass
         time.sleep(0.05)
-    pytest.fail(f"Prometheus was not ready within 60 s: {log.read_text(errors='replace')[-800:]}")
+    pytest.fail(f"{log.stem} was not ready within 60 s: {log.read_text(errors='replace')[-800:]}")

@@ -6,6 +6,7 @@ import json
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from xxhash import xxh64_intdigest
@@ -13,7 +14,7 @@ from xxhash import xxh64_intdigest
 from abkit.spec import Experiment
 from abkit.store import SeriesRow
 
-__all__ = ["canonical", "describe", "mismatches", "normalised", "series_id", "twins"]
+__all__ = ["Target", "canonical", "describe", "mismatches", "normalised", "series_id", "target_of", "twins"]
 
 
 _NONE: Final = "none"
@@ -34,6 +35,46 @@ _OF_THE_SCRAPE: Final = frozenset(
     }
 )
 """Labels that say how a process was scraped, not what it counted."""
+
+_CLUSTER: Final = "cluster"
+"""The label by which servers that see several clusters tell them apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What one Prometheus scrapes as one.
+
+    Attributes:
+        job: Its job.
+        instance: Its address.
+        place: Which cluster or server it is in, where series say so: two clusters may use the same addresses.
+    """
+
+    job: str
+    instance: str
+    place: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return "|".join((self.job, self.instance, *self.place))
+
+
+def target_of(labels: Mapping[str, str], experiment: Experiment) -> Target | None:
+    """The target that a series was scraped from; None where its labels don't say.
+
+    >>> spec = Experiment.model_validate({
+    ...     "service": "shop", "variants": {"control": "v1", "treatment": "v2"}, "metrics": ["conversion"],
+    ... })
+    >>> str(target_of({"job": "shop", "instance": "10.0.0.1:80", "cluster": "east"}, spec))
+    'shop|10.0.0.1:80|east'
+    """
+    job, instance = labels.get("job", ""), labels.get("instance", "")
+    return Target(job, instance, _place(labels, experiment)) if job or instance else None
+
+
+def _place(labels: Mapping[str, str], experiment: Experiment) -> tuple[str, ...]:
+    names = {name for source in experiment.sources for name in source.labels} | {_CLUSTER}
+    replicas = {name for source in experiment.sources for name in source.replica_labels}
+    return tuple(labels[name] for name in sorted(names - replicas) if labels.get(name))
 
 
 def normalised(labels: Mapping[str, str]) -> Mapping[str, str]:
@@ -85,7 +126,8 @@ def describe(series: int, source_input: str, labels: Mapping[str, str], experime
     else:
         same = [name for name, variant in experiment.variants.items() if variant.version == version]
         variant = same[0] if len(same) == 1 else ""
-    job, instance = labels.get("job", ""), labels.get("instance", "")
+    instance = labels.get("pod") or labels.get("instance", "")
+    target = target_of(labels, experiment)
     return SeriesRow(
         series=series,
         input=source_input,
@@ -94,8 +136,9 @@ def describe(series: int, source_input: str, labels: Mapping[str, str], experime
         version=version,
         assignment=labels.get("ab_assignment", ""),
         replicate=_replicate(labels, experiment),
-        instance=labels.get("pod") or instance,
-        target=f"{job}|{instance}" if job or instance else "",
+        # Two clusters may have pods of the same name.
+        instance="/".join((*_place(labels, experiment), instance)) if instance else "",
+        target="" if target is None else str(target),
         le=_bound(labels.get("le")),
     )
 

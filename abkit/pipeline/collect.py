@@ -11,7 +11,7 @@ from typing import Final
 import pyarrow as pa
 
 from abkit.errors import InputError
-from abkit.pipeline.attribution import describe, mismatches, twins
+from abkit.pipeline.attribution import Target, describe, mismatches, target_of, twins
 from abkit.pipeline.reading import LOOK_BACK_MS, Reader, TooMuch
 from abkit.pipeline.splits import milliseconds, splits
 from abkit.queries import Input, ResolvedMetric, resolve, resolve_segments
@@ -193,7 +193,7 @@ class _Pulling:
         if reader.reads:
             window = _hull(reader.reads)
             whole = _hull([*reader.reads, *known.reads.values()])
-            reader.read_starts(*_targets(known, window.start_ms - _DAY_MS), window, whole)
+            reader.read_starts(*_targets(known, self._experiment, window.start_ms - _DAY_MS), window, whole)
         self._tell("", len(self._needed))
         return reader
 
@@ -264,13 +264,12 @@ def _hull(spans: Sequence[Read | Window]) -> Window:
     return Window(min(span.start_ms for span in spans), max(span.end_ms for span in spans))
 
 
-def _targets(known: Known, since_ms: int) -> tuple[set[tuple[str, str]], set[tuple[str, str]]]:
-    """Job and instance of the store's targets: those that were scraped since then, and all."""
+def _targets(known: Known, experiment: Experiment, since_ms: int) -> tuple[set[Target], set[Target]]:
+    """The store's targets: those that were scraped since then, and all."""
     alive, stored = set(), set()
     for row in known.series:
-        labels = json.loads(row.labels)
-        target = labels.get("job", ""), labels.get("instance", "")
-        if any(target):
+        target = target_of(json.loads(row.labels), experiment)
+        if target is not None:
             stored.add(target)
             if row.last_ms is not None and row.last_ms >= since_ms:
                 alive.add(target)

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from abkit.errors import InputError
 from abkit.sources.base import Source as SampleSource
+from abkit.sources.labelled import LabelledSource
+from abkit.sources.openmetrics import OpenMetricsSource
 from abkit.sources.prometheus import PrometheusSource
 from abkit.sources.recording import RecordingSource
+from abkit.sources.replicas import DeduplicatedSource
+from abkit.sources.several import SeveralSources
+from abkit.sources.victoriametrics import VictoriaMetricsSource
 from abkit.spec import Experiment, Source
 
 __all__ = ["open_source"]
@@ -41,25 +48,47 @@ def open_source(
         raise InputError(msg)
     if recording is not None:
         return RecordingSource(recording)
-    settings = experiment.source
-    url = prometheus or settings.prometheus
-    if url is None and settings.recording is not None:
-        return RecordingSource(folder / settings.recording)
-    url = url or fallback
-    if url is None:
+    named = [source for source in experiment.sources if source.places]
+    if prometheus is not None:
+        named = [_at(experiment.sources, prometheus, "--prometheus")]
+    elif not named and fallback is not None:
+        named = [_at(experiment.sources, fallback, "ABKIT_PROMETHEUS")]
+    if not named:
         msg = (
             f"{experiment.name}: no source: give source.prometheus in the experiment file, --prometheus URL, "
             "--recording FILE or ABKIT_PROMETHEUS"
         )
         raise InputError(msg)
-    return PrometheusSource(_at(settings, url), folder)
+    with ExitStack() as opened:
+        parts = [_opened(source, folder, opened) for source in named]
+        opened.pop_all()
+    whole = parts[0] if len(parts) == 1 else SeveralSources(parts)
+    replica_labels = tuple(dict.fromkeys(name for source in named for name in source.replica_labels))
+    return DeduplicatedSource(whole, replica_labels) if replica_labels else whole
 
 
-def _at(settings: Source, url: str) -> Source:
-    """The settings of a source, with another URL."""
+def _opened(settings: Source, folder: Path, opened: ExitStack) -> SampleSource:
+    source: SampleSource
+    if settings.recording is not None:
+        source = RecordingSource(folder / settings.recording)
+    elif settings.openmetrics is not None:
+        source = OpenMetricsSource(folder / settings.openmetrics)
+    elif settings.victoriametrics is not None:
+        source = VictoriaMetricsSource(settings, folder)
+    else:
+        source = PrometheusSource(settings, folder)
+    opened.callback(source.close)
+    return LabelledSource(source, settings.labels) if settings.labels else source
+
+
+def _at(sources: Sequence[Source], url: str, option: str) -> Source:
+    """The settings of the file's source, with another URL; none of theirs where it has several: nobody knows whose."""
+    same = [source for source in sources if source.prometheus == url.rstrip("/")]
+    settings = same[0] if same else sources[0] if len(sources) == 1 else Source()
+    nowhere = dict.fromkeys(settings.places)
     try:
-        return Source.model_validate(settings.model_dump(by_alias=True) | {"prometheus": url, "recording": None})
+        return Source.model_validate(settings.model_dump(by_alias=True) | nowhere | {"prometheus": url})
     except ValidationError as error:
         words = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
-        msg = f"--prometheus: {words}"
+        msg = f"{option}: {words}"
         raise InputError(msg) from None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
 
-from abkit.pipeline.attribution import canonical, describe, normalised, series_id
+from abkit.pipeline.attribution import Target, canonical, describe, normalised, series_id, target_of
 from abkit.queries import PROCESS_START, Input, starts
 from abkit.sources.base import Samples, Source
 from abkit.spec import Experiment
@@ -49,7 +49,7 @@ class Reader:
         self._merged = False
         self.series: dict[int, SeriesRow] = {}
         self.reads: list[Read] = []
-        self.targets: set[tuple[str, str]] = set()
+        self.targets: set[Target] = set()
 
     def read(self, wanted: Input, window: Window) -> None:
         """Fetch an input's samples of a window and of the look-back before it."""
@@ -57,15 +57,13 @@ class Reader:
         first: int | None = None
         for batch in self._source.fetch(wanted.selector, Window(from_ms, window.end_ms)):
             if len(batch.timestamps):
-                self.targets |= {target for labels in batch.labels if (target := _target(labels)) is not None}
+                self.targets |= {target for labels in batch.labels if (target := self._target(labels)) is not None}
                 earliest = self._keep(wanted.id, batch)
                 first = earliest if first is None else min(first, earliest)
         if first is not None:
             self.reads.append(Read(wanted.id, from_ms, window.start_ms, window.end_ms, first))
 
-    def read_starts(
-        self, alive: Iterable[tuple[str, str]], stored: Set[tuple[str, str]], window: Window, whole: Window
-    ) -> None:
+    def read_starts(self, alive: Iterable[Target], stored: Set[Target], window: Window, whole: Window) -> None:
         """Fetch when the processes behind targets started.
 
         Args:
@@ -77,9 +75,9 @@ class Reader:
         new = self.targets - stored
         first: int | None = None
         for targets, start_ms in (({*alive, *self.targets} - new, window.start_ms), (new, whole.start_ms)):
-            for wanted in starts(targets):
+            for wanted in starts((target.job, target.instance) for target in targets):
                 for batch in self._source.fetch(wanted.selector, Window(start_ms - LOOK_BACK_MS, window.end_ms)):
-                    mine = _only(batch, targets)
+                    mine = _only(batch, [self._target(labels) in targets for labels in batch.labels])
                     if len(mine.timestamps):
                         earliest = self._keep(PROCESS_START, mine)
                         first = earliest if first is None else min(first, earliest)
@@ -102,6 +100,9 @@ class Reader:
         self._batches.append(pa.RecordBatch.from_arrays(columns, schema=_SAMPLES))
         return int(batch.timestamps.min())
 
+    def _target(self, labels: Mapping[str, str]) -> Target | None:
+        return target_of(labels, self._experiment)
+
     def _id(self, source_input: str, labels: Mapping[str, str]) -> int:
         same = normalised(labels)
         series = series_id(self._experiment.name, source_input, canonical(same))
@@ -112,14 +113,9 @@ class Reader:
         return series
 
 
-def _target(labels: Mapping[str, str]) -> tuple[str, str] | None:
-    job, instance = labels.get("job", ""), labels.get("instance", "")
-    return (job, instance) if job or instance else None
-
-
-def _only(batch: Samples, targets: Set[tuple[str, str]]) -> Samples:
-    """The samples of some targets."""
-    mine = np.array([_target(labels) in targets for labels in batch.labels], dtype=np.bool_)
+def _only(batch: Samples, wanted: Sequence[bool]) -> Samples:
+    """The samples of some series."""
+    mine = np.array(wanted, dtype=np.bool_)
     if mine.all():
         return batch
     kept = mine[batch.series]

@@ -19,13 +19,12 @@ from numpy.typing import NDArray
 
 from abkit.errors import SourceAnswer, SourceUnreachable
 from abkit.sources.base import Samples
-from abkit.sources.selectors import parse_selector
+from abkit.sources.columns import BATCH, Columns
 from abkit.window import Window
 
 __all__ = ["RecordingSource"]
 
 _COLUMNS: Final = ("labels", "timestamp", "value")
-_BATCH: Final = 2_000_000
 
 
 class RecordingSource:
@@ -43,10 +42,10 @@ class RecordingSource:
     way: Final = "recording"
     warnings: tuple[str, ...] = ()
 
-    def __init__(self, path: Path | str, *, batch: int = _BATCH) -> None:
+    def __init__(self, path: Path | str, *, batch: int = BATCH) -> None:
         self._path = Path(path)
         self._batch = batch
-        self._loaded: _Columns | None = None
+        self._loaded: Columns | None = None
 
     @property
     def name(self) -> str:
@@ -59,66 +58,19 @@ class RecordingSource:
 
     def fetch(self, selector: str, window: Window) -> Iterator[Samples]:
         """Raw samples of a selector in a window: see `abkit.sources.base.Source.fetch`."""
-        parsed = parse_selector(selector)
-        columns = self._columns()
-        labels: list[Mapping[str, str]] = []
-        pieces: list[slice] = []
-        held = 0
-        for index, series in enumerate(columns.labels):
-            if not parsed.matches(series):
-                continue
-            run = slice(int(columns.offsets[index]), int(columns.offsets[index + 1]))
-            first, last = run.start + np.searchsorted(columns.timestamps[run], [window.start_ms, window.end_ms])
-            while first < last:
-                end = min(last, first + self._batch - held)
-                labels.append(series)
-                pieces.append(slice(int(first), int(end)))
-                held += int(end - first)
-                first = end
-                if held >= self._batch:
-                    yield columns.samples(labels, pieces)
-                    labels, pieces, held = [], [], 0
-        if pieces:
-            yield columns.samples(labels, pieces)
+        yield from self._columns().fetch(selector, window, self._batch)
 
     def close(self) -> None:
         """Let go of the loaded columns."""
         self._loaded = None
 
-    def _columns(self) -> _Columns:
+    def _columns(self) -> Columns:
         if self._loaded is None:
             self._loaded = _load(self._path)
         return self._loaded
 
 
-class _Columns:
-    """The file's columns, with the run of rows that each series has."""
-
-    def __init__(
-        self,
-        span: Window,
-        labels: list[Mapping[str, str]],
-        offsets: NDArray[np.int64],
-        timestamps: NDArray[np.int64],
-        values: NDArray[np.float64],
-    ) -> None:
-        self.span = span
-        self.labels = labels
-        self.offsets = offsets
-        self.timestamps = timestamps
-        self.values = values
-
-    def samples(self, labels: list[Mapping[str, str]], pieces: list[slice]) -> Samples:
-        lengths = [piece.stop - piece.start for piece in pieces]
-        return Samples(
-            labels=tuple(labels),
-            series=np.repeat(np.arange(len(pieces), dtype=np.int32), lengths),
-            timestamps=np.concatenate([self.timestamps[piece] for piece in pieces]),
-            values=np.concatenate([self.values[piece] for piece in pieces]),
-        )
-
-
-def _load(path: Path) -> _Columns:
+def _load(path: Path) -> Columns:
     if path.is_dir():
         msg = f"{path}: can't be read: is a folder: name the recording in it"
         raise SourceUnreachable(msg)
@@ -159,7 +111,7 @@ def _span(path: Path, header: bytes) -> Window:
     return window
 
 
-def _columns(path: Path, span: Window, table: pa.Table) -> _Columns:
+def _columns(path: Path, span: Window, table: pa.Table) -> Columns:
     if any(table[column].null_count for column in _COLUMNS):
         raise _damaged(path, "has empty cells")
     timestamps = _numbers(table["timestamp"], pa.int64())
@@ -169,7 +121,7 @@ def _columns(path: Path, span: Window, table: pa.Table) -> _Columns:
         encoded = encoded.cast(pa.string()).dictionary_encode()
     encoded = encoded.unify_dictionaries()
     if len(timestamps) == 0:
-        return _Columns(span, [], np.zeros(1, np.int64), timestamps, values)
+        return Columns(span, [], np.zeros(1, np.int64), timestamps, values)
     texts: list[Any] = encoded.chunk(0).dictionary.to_pylist()
     codes = np.concatenate([np.asarray(chunk.indices) for chunk in encoded.chunks])
     starts = np.flatnonzero(np.diff(codes, prepend=codes[0] - 1))
@@ -184,7 +136,7 @@ def _columns(path: Path, span: Window, table: pa.Table) -> _Columns:
     if not inside.all():
         raise _damaged(path, f"has a sample outside its own window (row {int(np.argmin(inside)) + 1:,})")
     labels = [_labels(path, texts[code]) for code in order]
-    return _Columns(span, labels, np.append(starts, len(codes)), timestamps, values)
+    return Columns(span, labels, np.append(starts, len(codes)), timestamps, values)
 
 
 def _numbers(column: pa.ChunkedArray, wanted: pa.DataType) -> NDArray[Any]:

@@ -28,11 +28,11 @@ def tidied(
 
     What lies outside the window is left out, and so are stale markers: they say that a series ended, they are no
     samples, and no query shows them. Of two samples of a series at one moment (two replicas of a Prometheus, blocks
-    that overlap) the last one counts. Series of which nothing is left are left out too.
+    that overlap) the largest number counts: a counter's later value. Series of which nothing is left are left out too.
 
     Args:
         labels: One mapping a series.
-        series: Index into `labels`, rising.
+        series: Index into `labels`.
         timestamps: Milliseconds.
         values: As scraped.
         window: Half-open.
@@ -50,7 +50,7 @@ def tidied(
     follows = timestamps[1:] > timestamps[:-1]
     follows |= series[1:] > series[:-1]
     if not follows.all():
-        order = np.lexsort((timestamps, series))
+        order = np.lexsort((np.where(np.isnan(values), -np.inf, values), timestamps, series))
         series, timestamps, values = series[order], timestamps[order], values[order]
         last = np.append((series[1:] > series[:-1]) | (timestamps[1:] > timestamps[:-1]), True)
         series, timestamps, values = series[last], timestamps[last], values[last]

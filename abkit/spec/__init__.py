@@ -17,7 +17,7 @@ from abkit.spec.base import parse_duration
 from abkit.spec.experiment import Experiment, Metadata, Strategy
 from abkit.spec.loading import find_specs, load, loads
 from abkit.spec.metrics import Direction, Kind, MetricDefinition, MetricRef, Metrics, Role, Scope
-from abkit.spec.source import BasicAuth, Source, Tls
+from abkit.spec.source import BasicAuth, Mode, Source, Tls
 from abkit.spec.traffic import Assignment, Match, RampStep, Rule, Service, StringMatch, Unit, Variant
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "MetricDefinition",
     "MetricRef",
     "Metrics",
+    "Mode",
     "OnHarm",
     "PriorSettings",
     "RampStep",

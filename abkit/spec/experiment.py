@@ -15,7 +15,7 @@ from abkit.errors import did_you_mean
 from abkit.spec.analysis import Analysis, Canary, Looks
 from abkit.spec.base import DnsLabel, Model
 from abkit.spec.metrics import MetricRef, Metrics
-from abkit.spec.source import Source
+from abkit.spec.source import Sources
 from abkit.spec.traffic import Assignment, RampStep, Service, Variant
 
 __all__ = ["Experiment", "Metadata", "Strategy"]
@@ -69,8 +69,8 @@ class Experiment(Model):
     """How the split changed in time, where it did; each step starts a weight epoch."""
     metrics: Metrics = Metrics()
     """What is compared."""
-    source: Source = Source()
-    """Where the samples come from."""
+    sources: Annotated[Sources, Field(alias="source")] = ()
+    """Where the samples come from: one source, or a list of several."""
     analysis: Analysis = Analysis()
     """How it is judged."""
     canary: Canary | None = None

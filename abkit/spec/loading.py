@@ -161,6 +161,7 @@ def _problem(detail: ErrorDetails, file: str, lines: dict[tuple[str | int, ...],
         value, message = clear["value"] or None, clear["message"]
     elif detail["type"] == "missing":
         value = None
+    where = _written(where, lines)
     line, known = None, where
     while line is None:
         line = lines.get(known)
@@ -168,6 +169,15 @@ def _problem(detail: ErrorDetails, file: str, lines: dict[tuple[str | int, ...],
             break
         known = known[:-1]
     return Problem(file, line, _dotted(where), value, message)
+
+
+def _written(where: tuple[str | int, ...], lines: dict[tuple[str | int, ...], int]) -> tuple[str | int, ...]:
+    """A place as the file has it: what was written without brackets is no list's first entry."""
+    found: tuple[str | int, ...] = ()
+    for part in where:
+        if part != 0 or (*found, part) in lines or found not in lines:
+            found = (*found, part)
+    return found
 
 
 def _words(detail: ErrorDetails, where: tuple[str | int, ...]) -> str:

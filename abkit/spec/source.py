@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, Self
+from enum import StrEnum
+from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    GetJsonSchemaHandler,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from abkit.spec.base import Duration, Model
 
-__all__ = ["BasicAuth", "Source", "Tls"]
+__all__ = ["BasicAuth", "Mode", "Source", "Sources", "Tls"]
 
+LabelName = Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+LabelText = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=500)]
 EnvironmentName = Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
 
@@ -37,8 +50,21 @@ class Tls(Model):
     """Trust any certificate: for trials only."""
 
 
+_READ = frozenset({"__name__", "job", "instance", "pod", "le", "version", "destination_version"})
+
+
+class Mode(StrEnum):
+    """What is asked of a server."""
+
+    RAW = "raw"
+    """All samples, as scraped: exact."""
+    PUSH_DOWN = "push-down"
+    """Sums over all series of a version, variant and replicate, made by the server, a step at a time: approximate, for
+    fleets whose samples are too many."""
+
+
 class Source(Model):
-    """Where samples come from."""
+    """One place where samples come from: a server or a file."""
 
     prometheus: str | None = None
     """Base URL of a Prometheus, such as http://prometheus:9090."""
@@ -47,6 +73,17 @@ class Source(Model):
     such as http://vmselect:8481/select/0/prometheus."""
     recording: str | None = None
     """A Parquet recording, relative to the experiment file."""
+    openmetrics: str | None = None
+    """An OpenMetrics file with timestamps, relative to the experiment file."""
+    labels: dict[LabelName, LabelText] = Field(default_factory=dict)
+    """Labels to add to all its series, such as cluster: several sources are told apart by them."""
+    replica_labels: tuple[LabelName, ...] = ()
+    """Labels that tell replicas of a server apart, such as [prometheus_replica, replica]: of series that are the same
+    but for them, one counts, and another where it is silent."""
+    mode: Mode = Mode.RAW
+    """What is asked of a Prometheus."""
+    step: Duration = timedelta(minutes=1)
+    """Push-down: what one sum covers; a part of an hour."""
     headers: dict[str, str] = Field(default_factory=dict)
     """Extra headers, such as X-Scope-OrgID. No secrets: the file is kept in git."""
     bearer_token_env: EnvironmentName | None = None
@@ -81,14 +118,73 @@ class Source(Model):
             raise ValueError(msg)
         return url.rstrip("/")
 
+    @property
+    def places(self) -> tuple[str, ...]:
+        """The kinds of places that are named: one at most."""
+        kinds = ("prometheus", "victoriametrics", "recording", "openmetrics")
+        return tuple(kind for kind in kinds if getattr(self, kind) is not None)
+
+    @field_validator("labels")
+    @classmethod
+    def _labels(cls, labels: dict[str, str]) -> dict[str, str]:
+        for name in labels:
+            if name in _READ or name.startswith("ab_"):
+                msg = f"'{name}' says what a series counts, not which server it is from: add another, such as cluster"
+                raise ValueError(msg)
+        return labels
+
+    @model_validator(mode="after")
+    def _push_down(self) -> Self:
+        if self.mode is Mode.PUSH_DOWN and self.places not in {(), ("prometheus",)}:
+            msg = f"mode push-down needs prometheus: leave mode out for {self.places[0]}"
+            raise ValueError(msg)
+        if self.mode is Mode.PUSH_DOWN and self.replica_labels:
+            msg = "mode push-down can't tell replicas apart: leave replica-labels out, and ask a server that does"
+            raise ValueError(msg)
+        step = self.step.total_seconds()
+        if not 15 <= step <= 3600 or step != round(step) or 3600 % step:
+            msg = "step should be a part of an hour, at least 15s, such as 1m or 5m"
+            raise ValueError(msg)
+        return self
+
     @model_validator(mode="after")
     def _one(self) -> Self:
-        kinds = ("prometheus", "victoriametrics", "recording")
-        if len(named := [kind for kind in kinds if getattr(self, kind) is not None]) > 1:
-            msg = f"give {' or '.join(named)}, not both"
+        if len(self.places) > 1:
+            msg = f"give {' or '.join(self.places)}, not both"
             raise ValueError(msg)
         ways = [self.bearer_token_env, self.bearer_token_file, self.basic_auth]
         if sum(way is not None for way in ways) > 1:
             msg = "give one of bearer-token-env, bearer-token-file and basic-auth"
             raise ValueError(msg)
         return self
+
+
+class _OneOrMore:
+    """The JSON Schema of a list that may be written without brackets where it has one entry."""
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        several = handler(core)
+        return {"anyOf": [several["items"], several]}
+
+
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, (dict, Source)) else value
+
+
+def _apart(sources: tuple[Source, ...]) -> tuple[Source, ...]:
+    seen: dict[tuple[tuple[str, str], ...], int] = {}
+    for index, source in enumerate(sources if len(sources) > 1 else ()):
+        if not source.places:
+            msg = f"@source.{index}@@names no place: give prometheus, victoriametrics, openmetrics or recording"
+            raise ValueError(msg)
+        labels = tuple(sorted(source.labels.items()))
+        if not labels or labels in seen:
+            other = f"source {seen[labels] + 1}" if labels in seen else "the others"
+            msg = f"@source.{index}@@can't be told from {other}: give each source labels of its own, such as cluster"
+            raise ValueError(msg)
+        seen[labels] = index
+    return sources
+
+
+Sources = Annotated[tuple[Source, ...], BeforeValidator(_listed), AfterValidator(_apart), _OneOrMore()]
+"""One source, or a list of several that feed one experiment: each with labels of its own."""

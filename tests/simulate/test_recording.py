@@ -67,8 +67,8 @@ def test_the_committed_recording_is_small_and_described() -> None:
 def test_the_example_experiment_fits_its_recording() -> None:
     path = folder("data") / "experiments" / f"{NAME}.yaml"
     experiment, world = load(path), example_world()
-    assert experiment.source.recording is not None
-    assert (path.parent / experiment.source.recording).is_file()
+    assert experiment.sources[0].recording is not None
+    assert (path.parent / experiment.sources[0].recording).is_file()
     assert (experiment.name, experiment.salt) == (world.experiment, world.salt)
     assert (experiment.service.name, experiment.service.namespace) == (world.service, world.namespace)
     assert {name: (variant.version, variant.weight) for name, variant in experiment.variants.items()} == {

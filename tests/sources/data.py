@@ -16,7 +16,7 @@ from abkit.sources.base import Samples, Source
 from abkit.sources.selectors import parse_selector
 from abkit.window import Window
 
-__all__ = ["MemorySource", "Series", "columns", "fetched", "openmetrics", "write_recording"]
+__all__ = ["MemorySource", "Series", "columns", "exposition", "fetched", "openmetrics", "write_recording"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +87,14 @@ def openmetrics(series: Sequence[Series]) -> Iterator[str]:
                 for moment, value in each.points:
                     yield f"{name}{{{inner}}} {_number(value)} {moment // 1000}.{moment % 1000:03d}\n"
     yield "# EOF\n"
+
+
+def exposition(series: Sequence[Series]) -> Iterator[str]:
+    """The same as lines with milliseconds, as Prometheus' text format and VictoriaMetrics have them."""
+    for each in series:
+        inner = ",".join(f'{key}="{_escaped(value)}"' for key, value in each.labels.items() if key != "__name__")
+        for moment, value in each.points:
+            yield f"{each.labels['__name__']}{{{inner}}} {_number(value)} {moment}\n"
 
 
 def fetched(source: Source, selector: str, window: Window) -> dict[str, list[tuple[int, float | str]]]:
