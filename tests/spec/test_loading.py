@@ -230,3 +230,46 @@ def test_any_value_is_either_taken_or_a_spec_error(value: str, place: str) -> No
         spec.loads(WHOLE.replace(place, quoted, 1))
     except SpecError as error:
         has_problems(error)
+
+
+class TestSource:
+    @pytest.mark.parametrize(
+        ("source", "field", "why"),
+        [
+            ("{prometheus: 'nobody'}", "source.prometheus", "should be a URL"),
+            ("{victoriametrics: 'ftp://x'}", "source.victoriametrics", "should be a URL"),
+            ("{prometheus: 'http://a', openmetrics: x.om}", "source", "prometheus or openmetrics, not both"),
+            ("{promethus: 'http://a'}", "source.promethus", "did you mean 'prometheus'"),
+            ("{labels: {job: x}}", "source.labels", "says what a series counts"),
+            ("{labels: {ab_variant: x}}", "source.labels", "says what a series counts"),
+            ("{labels: {'a b': x}}", "source.labels.a b", "should match"),
+            ("{replica-labels: ['a-b']}", "source.replica-labels.0", "should match"),
+            ("{mode: push-down, recording: x}", "source", "needs prometheus"),
+            ("{mode: push-down, replica-labels: [replica]}", "source", "can't tell replicas apart"),
+            ("{step: 7m}", "source", "a part of an hour"),
+            ("[{prometheus: 'http://a'}, {prometheus: 'http://b'}]", "source.0", "can't be told from the others"),
+            (
+                "[{prometheus: 'http://a', labels: {cluster: x}}, {prometheus: 'http://b', labels: {cluster: x}}]",
+                "source.1",
+                "can't be told from source 1",
+            ),
+            ("[{prometheus: 'http://a', labels: {cluster: x}}, {}]", "source.1", "names no place"),
+            ("[{prometheus: 'http://a'}, {prometheus: nobody}]", "source.1.prometheus", "should be a URL"),
+            ("7", "source", "tuple"),
+        ],
+    )
+    def test_defects(self, source: str, field: str, why: str) -> None:
+        (found,) = problems(MINIMAL + f"source: {source}\n")
+        assert found.startswith(f"shop.yaml:4: {field}: ")
+        assert why in found
+
+    def test_one_or_several(self) -> None:
+        one = spec.loads(MINIMAL + "source: {prometheus: 'http://a/'}\n")
+        assert [source.prometheus for source in one.sources] == ["http://a"]
+        several = spec.loads(
+            MINIMAL + "source: [{prometheus: 'http://a', labels: {cluster: x}},"
+            " {victoriametrics: 'http://b', labels: {cluster: y}, headers: {X-Scope-OrgID: t}}]\n"
+        )
+        assert [source.labels["cluster"] for source in several.sources] == ["x", "y"]
+        assert several.sources[1].headers == {"X-Scope-OrgID": "t"}
+        assert spec.loads(MINIMAL).sources == ()
