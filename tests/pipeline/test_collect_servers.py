@@ -97,7 +97,7 @@ class TestReplicas:
             found += [
                 counter(points, prometheus_replica=replica),
                 Series(
-                    process([(t, -9_999.0) for t in seconds]).labels | {"prometheus_replica": replica},
+                    {**process([]).labels, "prometheus_replica": replica},
                     process([(t, -9_999.0) for t in seconds]).points,
                 ),
             ]
