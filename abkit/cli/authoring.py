@@ -30,30 +30,45 @@ def validate(
     specs: Annotated[
         list[Path] | None, typer.Argument(metavar="SPEC…", help="Experiment files.", show_default=False)
     ] = None,
+    manifests: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--manifests",
+            metavar="DIR",
+            help="Check manifests that you have: Istio, Gateway API, Linkerd, SMI, Flagger, Argo Rollouts, Envoy.",
+        ),
+    ] = None,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of the experiment file.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Check experiment files: every error with file, line, field and what would be right.
+    """Check experiment files, and manifests: every error with file, line, field and what would be right.
+
+    Ends with 2 where there is an error; warnings and notes alone end with 0.
 
     Examples:
       abkit validate shop.yaml
 
       abkit validate experiments/*.yaml --json
 
+      abkit validate --manifests deploy/
+
+      abkit validate shop.yaml --manifests deploy/
+
       abkit validate --schema > experiment.schema.json
     """
     if schema:
         write_json(Experiment.model_json_schema(by_alias=True))
         return
-    if not specs:
-        msg = "SPEC: name at least one experiment file, or --schema"
+    if not specs and not manifests:
+        msg = "SPEC: name at least one experiment file, a folder with --manifests, or --schema"
         raise InputError(msg)
+    from abkit.cli.manifests import check_manifests, show_findings
     from abkit.pipeline.limits import check_definitions
     from abkit.queries import resolve
 
     problems: list[Problem] = []
     valid: list[tuple[Path, Experiment]] = []
-    for path in specs:
+    for path in specs or ():
         try:
             experiment = load(path)
             check_definitions(experiment, resolve(experiment))
@@ -63,14 +78,17 @@ def validate(
             problems.append(Problem(str(path), _line(path, str(error)), "metrics", None, str(error)))
         else:
             valid.append((path, experiment))
+    files, findings = check_manifests(manifests, valid) if manifests else (0, ())
+    wrong = bool(problems) or any(finding.severity == "error" for finding in findings)
     if as_json:
         document = {
-            "valid": not problems,
+            "valid": not wrong,
             "experiments": [
                 {"file": str(path), "experiment": spec.name, "strategy": spec.strategy, "spec_hash": spec.fingerprint}
                 for path, spec in valid
             ],
             "problems": [asdict(problem) for problem in problems],
+            "manifests": {"files": files, "findings": [asdict(finding) for finding in findings]},
         }
         write_json(document)
     else:
@@ -79,7 +97,9 @@ def validate(
             output().print(f"[green]✓[/] {escape(str(path))}: {spec.name}, {spec.strategy}: {split}", soft_wrap=True)
         for problem in problems:
             error_console().print(f"[bold red]error:[/] {escape(str(problem))}")
-    if problems:
+        if manifests:
+            show_findings(output(), files, findings)
+    if wrong:
         raise typer.Exit(InputError.exit_code)
 
 

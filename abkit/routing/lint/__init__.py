@@ -26,10 +26,10 @@ from abkit.routing.lint import (
 )
 from abkit.routing.lint.finding import Finding, Severity
 from abkit.routing.lint.objects import Manifests
-from abkit.routing.lint.reading import read
+from abkit.routing.lint.reading import MAX_BYTES, read
 from abkit.spec import Experiment
 
-__all__ = ["Finding", "Severity", "lint"]
+__all__ = ["MAX_BYTES", "Finding", "Severity", "lint"]
 
 _CHECKS: Final = (
     envoy.check,

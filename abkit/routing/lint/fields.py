@@ -131,7 +131,7 @@ def _length(one: Object, value: Value, shape: Length) -> Iterator[Finding]:
 def _text(one: Object, value: Value) -> Iterator[Finding]:
     data, raw = value.node.data, value.node.raw[:100]
     if isinstance(data, (bool, int, float)):
-        read = str(data).lower() if isinstance(data, bool) else f"the number {data}"
+        read = f"the boolean {str(data).lower()}" if isinstance(data, bool) else f"the number {data}"
     elif value.node.plain and _GO_NUMBER.fullmatch(raw):
         read = "a number by Kubernetes"
     else:

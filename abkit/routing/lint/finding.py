@@ -43,6 +43,15 @@ class Finding:
     why: str
     correct: str
 
+    def __post_init__(self) -> None:
+        # What stands in a manifest reaches terminals and logs: as text, never as control characters.
+        for name in ("object", "field", "why", "correct"):
+            object.__setattr__(self, name, "".join(map(_printable, getattr(self, name))))
+
     def __str__(self) -> str:
         where = f"{self.object}: {self.field}" if self.field else self.object
         return f"{self.file}:{self.line}: {self.severity}: {where}: {self.why} [{self.check}]; correct: {self.correct}"
+
+
+def _printable(character: str) -> str:
+    return character if character.isprintable() else character.encode("unicode_escape", "replace").decode()

@@ -16,9 +16,11 @@ import yaml
 from abkit.routing.lint.finding import Finding, Severity
 from abkit.routing.lint.value import Node, Value, merge
 
-__all__ = ["read"]
+__all__ = ["MAX_BYTES", "read"]
 
-_MAX_BYTES: Final = 10_000_000
+MAX_BYTES: Final = 10_000_000
+"""Size of the largest file that is read."""
+
 _MAX_DEPTH: Final = 150
 _MAX_NODES: Final = 300_000
 _MAX_PROBLEMS: Final = 20
@@ -56,7 +58,7 @@ def read(file: str, content: str | bytes) -> tuple[list[Value], list[Finding]]:
     Returns:
         The roots of the documents that could be read, and what is wrong with the others.
     """
-    if len(content) > _MAX_BYTES:
+    if len(content) > MAX_BYTES:
         return [], [_finding(file, 1, "too-large", "is larger than 10 MB", "split the file: one object a file")]
     try:
         text = content if isinstance(content, str) else _decode(content)
