@@ -19,15 +19,14 @@ from abkit.routing.lint.patterns import compiled
 __all__ = ["Lost", "is_id_header", "lost"]
 
 _HEX: Final = "0123456789abcdef"
-# Whatever an expression asks of the rest of an id: stems of several ends and lengths, as md5 and UUID have them.
-_HEX_STEMS: Final = (
-    "9e107d9d372bb6826bd81d3542a419d",
-    "e4d909c290d0fb1ca068ffaddf22cbd0",
-    "550e8400-e29b-41d4-a716-44665544a",
-    "f",
-    "c0ffee7",
+# Ids as md5 and UUID write them, with edges of digits and of letters: whatever an expression asks of the rest.
+_EDGES: Final = ("0000", "ffff", "7c7c", "c7c7")
+_FAMILIES: Final = (
+    tuple(f"{edge}9e107d9d372bb6826bd81d35{edge}" for edge in _EDGES),
+    tuple(f"{edge}8400-e29b-41d4-a716-4466554a{edge}" for edge in _EDGES),
 )
 _DECIMAL_STEMS: Final = ("1234567", "90210", "8", "31415926535")
+_HEXADECIMAL: Final = tuple(one[:-1] + digit for family in _FAMILIES for one in family for digit in _HEX)
 _MAX_PATTERNS: Final = 12
 _ID: Final = re.compile(
     r"(?:^|.*[-_.])(?:id|uid|uuid|guid|sid|userid|user|visitor|visitorid|session|sessionid|device|deviceid|clientid|"
@@ -89,7 +88,7 @@ def lost(header: str, texts: Sequence[str]) -> Iterator[Lost]:
         if decided is not None:
             length, at_end, taken = decided
             groups.setdefault((length, at_end), []).append((text, taken))
-        elif any(map(matches, _DECIMAL_STEMS)) and not any(map(matches, _long_hex())):
+        elif any(map(matches, _DECIMAL_STEMS)) and not any(map(matches, _HEXADECIMAL)):
             yield Lost((text,), 1.0, (0.0,), 1.0, 0, sure=True)
     for (length, _), members in groups.items():
         taken = frozenset().union(*(one for _, one in members))
@@ -116,26 +115,23 @@ def _matcher(header: str, text: str) -> Callable[[str], bool] | None:
 
 def _decided(matches: Callable[[str], bool]) -> tuple[int, bool, frozenset[str]] | None:
     """How many characters, of which end, and which of their values match; None where no few decide, or none matches."""
-    for at_end in (True, False):
-        for length in (1, 2, 3):
-            taken = _taken(matches, length, at_end)
-            if taken is None:
-                continue
-            return (length, at_end, taken) if 0 < len(taken) < 16**length else None
+    for family, at_end, length in product(_FAMILIES, (True, False), (1, 2, 3)):
+        taken = _taken(matches, family, length, at_end)
+        if taken is not None and len(taken) == 16**length:
+            return None
+        if taken:
+            return length, at_end, taken
     return None
 
 
-def _taken(matches: Callable[[str], bool], length: int, at_end: bool) -> frozenset[str] | None:
+def _taken(matches: Callable[[str], bool], family: Sequence[str], length: int, at_end: bool) -> frozenset[str] | None:
+    """The endings that match whatever stands before them; None where that decides too."""
     taken = set()
     for letters in product(_HEX, repeat=length):
         piece = "".join(letters)
-        answers = {matches(stem + piece if at_end else piece + stem) for stem in _HEX_STEMS}
+        answers = {matches(one[:-length] + piece if at_end else piece + one[length:]) for one in family}
         if len(answers) > 1:
             return None
         if answers == {True}:
             taken.add(piece)
     return frozenset(taken)
-
-
-def _long_hex() -> Iterator[str]:
-    return (stem + piece for stem in _HEX_STEMS for piece in _HEX)

@@ -10,7 +10,7 @@ import pytest
 from abkit.routing.lint import lint
 
 FILES = sorted((Path(__file__).parent / "manifests").glob("*.yaml"))
-EXPECT = re.compile(r"# expect: (.+)$")
+EXPECT = re.compile(r"# expect: (.+)$", re.MULTILINE)
 
 
 def _expected(text: str) -> list[tuple[int, str]]:
