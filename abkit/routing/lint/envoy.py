@@ -67,6 +67,16 @@ def _configuration(one: Object, root: Value, clusters: set[str]) -> Iterator[Fin
                 yield from _route(one, value, action, clusters, totals)
         elif _snake(name) in _DURATIONS and not value.is_list:
             yield from _duration(one, value)
+        elif value.text == "" and (name == "regex" or _in_string_match(name, value)):
+            why = f"Envoy refuses an empty {name}, and with it the whole configuration"
+            yield report(
+                one, value, "empty-pattern", why, "present_match: true for any value, exact: '' for an empty one"
+            )
+
+
+def _in_string_match(name: str, value: Value) -> bool:
+    holder = value.path.split(".")[-2:-1]
+    return name in {"prefix", "suffix", "contains"} and holder in (["string_match"], ["stringMatch"])
 
 
 def _duration(one: Object, value: Value) -> Iterator[Finding]:
@@ -120,8 +130,9 @@ def _cluster(one: Object, at: Value, clusters: set[str]) -> Iterator[Finding]:
 def _total(one: Object, weighted: Value, total: float) -> Iterator[Finding]:
     stated = _either(weighted, "total_weight")
     if stated is not None and stated.number is not None and stated.number != total:
-        why = f"total_weight is {stated.number:g}, the weights sum to {total:g}: Envoy refuses the configuration"
-        yield report(one, stated, "weight", why, f"total_weight: {total:g}, or leave it out")
+        why = f"total_weight is {stated.number:g}, the weights sum to {total:g}, and Envoy no longer reads the former"
+        correct = f"leave it out; weights that sum to {stated.number:g}, if that was meant"
+        yield report(one, stated, "weight-total", why, correct, Severity.WARNING)
 
 
 def _sticky(

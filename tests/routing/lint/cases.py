@@ -292,6 +292,12 @@ CASES = [
     ("cluster-unknown", envoy("{route: {cluster: v3}}"), envoy("{route: {cluster: v2}}")),
     ("weight", envoy(hashed("", weights=(0, 0))), envoy(hashed("", weights=(0, 1)))),
     ("random-split", envoy(hashed("", flags="")), envoy(hashed(f"{{header: {{{SALTED}}}}}", PRESENT))),
+    (
+        "empty-pattern",
+        envoy("{match: {prefix: '', headers: [{name: a, string_match: {prefix: ''}}]}, route: {cluster: v1}}"),
+        envoy("{match: {prefix: '', headers: [{name: a, string_match: {exact: ''}}]}, route: {cluster: v1}}"),
+    ),
+    ("weight-total", envoy(hashed("", flags="total_weight: 7, ")), envoy(hashed("", flags="total_weight: 10, "))),
     ("hash-not-used", envoy(hashed(f"{{header: {{{SALTED}}}}}", flags="")), envoy(hashed(f"{{header: {{{SALTED}}}}}"))),
     ("hash-missing", envoy(hashed("")), envoy(hashed(f"{{header: {{{SALTED}}}}}"))),
     (
