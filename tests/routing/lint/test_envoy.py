@@ -14,6 +14,7 @@ ENVOY = Path(sys.executable).with_name("envoy")
 FILTERS = "type.googleapis.com/envoy.extensions.filters"
 MANAGER = f"{FILTERS}.network.http_connection_manager.v3.HttpConnectionManager"
 ROUTER = f"{FILTERS}.http.router.v3.Router"
+LOOKAHEAD = "{safe_regex: {regex: '(?=a)'}}"
 CONFIGURATION = """\
 static_resources:
   listeners:
@@ -61,7 +62,7 @@ def _action(more: str) -> str:
         ("{match: {safe_regex: {regex: ''}}, route: {cluster: v1}}", True),
         ("{match: {prefix: /, headers: [{name: a, string_match: {prefix: ''}}]}, route: {cluster: v1}}", True),
         (
-            "{match: {prefix: /, headers: [{name: a, string_match: {safe_regex: {regex: '(?=a)'}}}]}, route: {cluster: v1}}",
+            "{match: {prefix: /, headers: [{name: a, string_match: X}]}, route: {cluster: v1}}".replace("X", LOOKAHEAD),
             True,
         ),
     ],
