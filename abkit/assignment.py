@@ -21,6 +21,7 @@ __all__ = [
     "assignment_header",
     "bucket",
     "bucket_header",
+    "experiment_header",
     "replicate",
     "variant_header",
     "variant_of_bucket",
@@ -61,6 +62,15 @@ def assignment_header(layer: str) -> str:
     'x-ab-assignment-checkout'
     """
     return f"x-ab-assignment-{layer}"
+
+
+def experiment_header(layer: str) -> str:
+    """Request header that names the experiment whose variant a request got: several may share a layer.
+
+    >>> experiment_header("checkout")
+    'x-ab-experiment-checkout'
+    """
+    return f"x-ab-experiment-{layer}"
 
 
 def bucket(salt: str, unit: str, buckets: int = BUCKETS) -> int:

@@ -20,10 +20,12 @@ class Mark:
     Attributes:
         variant: The variant it was routed to.
         assignment: How it came to it: `hash`, `rule`, `forced` or `none`.
+        experiment: The experiment whose variant it is, where several share the layer; empty where the mesh doesn't say.
     """
 
     variant: str
     assignment: str
+    experiment: str = ""
 
 
 class Context:

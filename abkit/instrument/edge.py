@@ -14,6 +14,7 @@ from abkit.assignment import (
     assignment_header,
     bucket,
     bucket_header,
+    experiment_header,
     replicate,
     variant_header,
 )
@@ -191,7 +192,8 @@ class Edge:
                     if (number := _read_number(value, BUCKETS)) is not None:
                         buckets[layer] = number
                 elif (how := request.get(assignment_header(layer), "")) in _ASSIGNMENTS and _LABEL.fullmatch(value):
-                    marks[layer] = Mark(value, how)
+                    named = request.get(experiment_header(layer), "")
+                    marks[layer] = Mark(value, how, named if _LABEL.fullmatch(named) else "")
         return buckets, _read_number(request.get(REPLICATE_HEADER, ""), self.replicates), marks
 
     def _headers(
@@ -204,6 +206,8 @@ class Edge:
         for layer, mark in marks.items():
             headers[variant_header(layer)] = mark.variant
             headers[assignment_header(layer)] = mark.assignment
+            if mark.experiment:
+                headers[experiment_header(layer)] = mark.experiment
         return headers
 
 

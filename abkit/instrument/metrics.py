@@ -36,7 +36,7 @@ _BUILT_IN: Final = {
     "revenue": "Revenue, in the shop's currency.",
 }
 _LOAD: Final = "ab_page_load_seconds"
-_REASONS: Final = ("not-marked", "unknown-variant", "no-replicate", "exposed-too-late")
+_REASONS: Final = ("not-marked", "unknown-variant", "other-experiment", "no-replicate", "exposed-too-late")
 _ASSIGNMENTS: Final = ("hash", "rule", "forced", "none")
 _LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _NAME: Final = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
@@ -253,6 +253,8 @@ class ExperimentMetrics:
         """The place, or the reason why there is none."""
         number = context.replicate
         if not self._pre_period and (mark := context.marks.get(self.layer)) is not None:
+            if mark.experiment not in {"", self.experiment}:
+                return "other-experiment"
             if mark.variant not in self.variants:
                 return "unknown-variant"
             place = Assigned(mark.variant, mark.assignment, number)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,9 @@ from xxhash import xxh64_intdigest
 
 from abkit import assignment
 from abkit.errors import RoutingError
-from abkit.routing.plan import Mark, Plan, Route, Split, Target, build_plan
+from abkit.routing.building import build_plan
+from abkit.routing.conditions import Request
+from abkit.routing.plan import Mark, Plan, Reply, Split, Target
 from abkit.spec import Experiment
 
 __all__ = ["Assigned", "AssignedMany", "assign", "assign_many"]
@@ -25,16 +27,16 @@ class Assigned:
         unit: The unit's id, as given.
         bucket: Its bucket in the experiment's layer, 0 … 9999; None without a unit.
         replicate: Its hash replicate; None without a unit.
-        variant: The variant's name.
-        version: The variant's version.
+        variant: The variant's name; None where each request draws one.
+        version: The variant's version; None likewise.
         assignment: How it came to it: `hash`, `rule`, `forced` or `none`.
     """
 
     unit: str
     bucket: int | None
     replicate: int | None
-    variant: str
-    version: str
+    variant: str | None
+    version: str | None
     assignment: str
 
 
@@ -46,7 +48,8 @@ class AssignedMany:
         units: The ids.
         buckets: int32; -1 where the id is empty.
         replicates: int32; -1 where the id is empty.
-        variant: int32, index into `variants` and `versions`.
+        variant: int32, index into `variants` and `versions`; -1 where each request draws one.
+        compared: bool; whether the unit takes part: it has an id, is not held out, and its bucket is the experiment's.
         variants: The variants' names, in the experiment file's order.
         versions: Their versions.
     """
@@ -55,6 +58,7 @@ class AssignedMany:
     buckets: NDArray[np.int32]
     replicates: NDArray[np.int32]
     variant: NDArray[np.int32]
+    compared: NDArray[np.bool_]
     variants: tuple[str, ...]
     versions: tuple[str, ...]
 
@@ -71,9 +75,9 @@ class AssignedMany:
             unit=self.units[index],
             bucket=int(self.buckets[index]) if some else None,
             replicate=int(self.replicates[index]) if some else None,
-            variant=self.variants[place],
-            version=self.versions[place],
-            assignment=(Mark.HASH if some else Mark.NONE).value,
+            variant=None if place < 0 else self.variants[place],
+            version=None if place < 0 else self.versions[place],
+            assignment=(Mark.HASH if self.compared[index] else Mark.NONE).value,
         )
 
 
@@ -82,6 +86,7 @@ def assign(
     unit: str,
     headers: Mapping[str, str] | None = None,
     split: Mapping[str, int] | None = None,
+    request: Request | None = None,
 ) -> Assigned:
     """Variant of one unit.
 
@@ -90,6 +95,7 @@ def assign(
         unit: The unit's id; empty for a request without one.
         headers: The request's other headers, which rules may ask for; names in any case.
         split: Variant → basis points; the experiment's own where left out.
+        request: Path, method, query and caller, where rules ask for them; its headers too, beside `headers`.
 
     Raises:
         RoutingError: The id is not text that can be sent as UTF-8.
@@ -100,16 +106,20 @@ def assign(
     >>> assign(spec, "user-42")
     Assigned(unit='user-42', bucket=8827, replicate=14, variant='treatment', version='v2', assignment='hash')
     """
-    bucket = replicate = None
+    plan = build_plan(experiment, split)
+    buckets: dict[str, int] = {}
+    replicate = None
     if unit:
         try:
-            bucket = assignment.bucket(experiment.salt, unit)
-            replicate = assignment.replicate(unit, experiment.assignment.replicates)
+            buckets = {layer.name: assignment.bucket(layer.salt, unit) for layer in plan.layers}
+            replicate = assignment.replicate(unit, plan.replicates)
         except UnicodeEncodeError:
             raise _not_text(unit) from None
-    request = {name.lower(): value for name, value in (headers or {}).items()}
-    target = _target(build_plan(experiment, split), request, bucket)
-    return Assigned(unit, bucket, replicate, target.variant, target.version, target.mark.value)
+    asked = request or Request()
+    sent = {name.lower(): value for name, value in {**asked.headers, **(headers or {})}.items()}
+    target = _target(plan, replace(asked, headers=sent, buckets=buckets))
+    place = (None, None, Mark.NONE) if target is None else (target.variant, target.version, target.mark)
+    return Assigned(unit, buckets.get(experiment.layer), replicate, place[0], place[1], place[2].value)
 
 
 def assign_many(experiment: Experiment, units: Sequence[str], split: Mapping[str, int] | None = None) -> AssignedMany:
@@ -129,19 +139,23 @@ def assign_many(experiment: Experiment, units: Sequence[str], split: Mapping[str
     >>> [one.variant for one in assign_many(spec, ["user-1", "user-2", ""])]
     ['treatment', 'treatment', 'control']
     """
+    plan = build_plan(experiment, split)
     encoded = _encode(units)
     buckets = _hashes(experiment.salt, encoded, assignment.BUCKETS)
-    replicates = _hashes(assignment.REPLICATE_SALT, encoded, experiment.assignment.replicates)
+    replicates = _hashes(assignment.REPLICATE_SALT, encoded, plan.replicates)
     names = tuple(experiment.variants)
-    weights = experiment.split if split is None else split
-    ends = np.cumsum([weights.get(name, 0) for name in names])
-    # The first end beyond the bucket: variants without weight have their predecessor's end and are passed over.
-    variant = np.searchsorted(ends, buckets, side="right").astype(np.int32)
+    variant = _owners(plan, names)[buckets]
+    held = experiment.assignment.holdout
+    if held is not None:
+        salt = next(layer.salt for layer in plan.layers if layer.name == held.layer)
+        variant[_hashes(salt, encoded, assignment.BUCKETS) < held.share] = -1
+    compared = variant >= 0
+    variant[~compared] = names.index(experiment.control)
     without = np.fromiter((not unit for unit in units), dtype=np.bool_, count=len(units))
-    variant[without] = names.index(experiment.without_unit)
+    variant[without] = -1 if experiment.random_without_unit else names.index(experiment.without_unit)
     buckets[without] = replicates[without] = -1
     versions = tuple(one.version for one in experiment.variants.values())
-    return AssignedMany(units, buckets, replicates, variant, names, versions)
+    return AssignedMany(units, buckets, replicates, variant, compared & ~without, names, versions)
 
 
 def _encode(units: Sequence[str]) -> list[bytes]:
@@ -158,17 +172,28 @@ def _hashes(salt: str, units: Sequence[bytes], modulus: int) -> NDArray[np.int32
     return (digests % np.uint64(modulus)).astype(np.int32)
 
 
-def _target(plan: Plan, headers: Mapping[str, str], bucket: int | None) -> Target:
+def _owners(plan: Plan, names: Sequence[str]) -> NDArray[np.int32]:
+    """Bucket → index of the variant that owns it; -1 for none."""
+    owners = np.full(assignment.BUCKETS, -1, dtype=np.int32)
+    for share in plan.splits[0].shares:
+        owners[share.first : share.last + 1] = names.index(share.target.variant)
+    return owners
+
+
+def _target(plan: Plan, request: Request) -> Target | None:
+    """Where a request goes; None where a lot decides."""
     for route in plan.routes:
-        if route.holds(headers) and (target := _destination(route, bucket)) is not None:
-            return target
-    raise AssertionError(plan.experiment)  # the last route takes everything
-
-
-def _destination(route: Route, bucket: int | None) -> Target | None:
-    if isinstance(route.then, Split):
-        return None if bucket is None else route.then.share_of(bucket).target
-    return route.then
+        # What the mesh answers itself on a busy day has no variant: asked is what would be without it.
+        if isinstance(route.then, Reply) or not route.holds(request):
+            continue
+        if isinstance(route.then, Target):
+            return route.then
+        if not isinstance(route.then, Split):
+            return None
+        bucket = request.buckets.get(route.then.layer)
+        if bucket is not None and (share := route.then.share_of(bucket)) is not None:
+            return share.target
+    raise AssertionError(plan.title)  # the last route takes everything
 
 
 def _not_text(unit: str) -> RoutingError:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Protocol
 
+from abkit.errors import RoutingError
 from abkit.routing.plan import Plan
-from abkit.spec import Strategy
 
-__all__ = ["Manifest", "Mesh"]
+__all__ = ["Manifest", "Mesh", "go_duration", "unable"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +39,36 @@ class Mesh(Protocol):
         """What the mesh is called on the command line."""
         ...
 
-    @property
-    def strategies(self) -> frozenset[Strategy]:
-        """The strategies that are rendered for it."""
-        ...
-
     def render(self, plan: Plan) -> tuple[Manifest, ...]:
-        """Manifests of a plan, in the order to apply them.
+        """Manifests of a plan, in the order to apply them; the same bytes for the same plan.
 
         Raises:
             RoutingError: The mesh can't do what the plan asks for.
         """
         ...
+
+
+def unable(plan: Plan, mesh: str, what: str, able: Iterable[str], instead: str = "") -> RoutingError:
+    """The error for what a mesh can't do.
+
+    Args:
+        plan: What was asked for.
+        mesh: The mesh.
+        what: The feature, to follow "can't".
+        able: Meshes that can.
+        instead: What else would do.
+    """
+    others = ", ".join(able)
+    where = f"; a mesh that can: {others}" if others else ""
+    return RoutingError(f"{plan.title}: mesh '{mesh}' can't {what}{where}{f'; {instead}' if instead else ''}")
+
+
+def go_duration(length: timedelta) -> str:
+    """A duration in seconds or milliseconds: what Go, protobuf's JSON for whole seconds, and Gateway API read alike.
+
+    >>> go_duration(timedelta(seconds=5)), go_duration(timedelta(milliseconds=1500))
+    ('5s', '1500ms')
+    """
+    milliseconds = round(length.total_seconds() * 1_000)
+    seconds, rest = divmod(milliseconds, 1_000)
+    return f"{milliseconds}ms" if rest else f"{seconds}s"

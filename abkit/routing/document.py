@@ -9,19 +9,25 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import yaml
 
 from abkit.routing.base import Manifest
 
-__all__ = ["CONTENT_HASH", "content_hash", "join", "stamp", "to_yaml"]
+__all__ = ["CONTENT_HASH", "EXPERIMENT", "MANAGED_BY", "content_hash", "join", "labelled", "stamp", "to_yaml"]
+
+MANAGED_BY = "app.kubernetes.io/managed-by"
+"""The label that says that an object is abkit's."""
+
+EXPERIMENT = "abkit.dev/experiment"
+"""The label that names the experiment that an object was written for; several stand in the annotation `experiments`."""
 
 CONTENT_HASH = "abkit.dev/content-hash"
 """The label that carries an object's hash: a changed object no longer agrees with it."""
 
-_PLAIN_KEY = re.compile(r"[A-Za-z][A-Za-z0-9]*([-./][A-Za-z0-9]+)*")
+_PLAIN_KEY = re.compile(r"[A-Za-z][A-Za-z0-9]*([-._/][A-Za-z0-9]+)*")
 # What YAML 1.1 takes for booleans and null, in lower case.
 _WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
 
@@ -45,7 +51,11 @@ def _key(key: str) -> yaml.ScalarNode:
 
 
 def _represent_text(dumper: _Dumper, data: str) -> yaml.Node:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", data, style='"')
+    # Programs are read by people: as a block, where all of it is plain text.
+    block = "\n" in data and all(
+        line.isascii() and line.isprintable() and line == line.rstrip() for line in data.split("\n")
+    )
+    return dumper.represent_scalar("tag:yaml.org,2002:str", data, style="|" if block else '"')
 
 
 _Dumper.add_representer(dict, _represent_mapping)
@@ -91,6 +101,28 @@ def stamp(document: Mapping[str, Any]) -> dict[str, Any]:
     metadata = dict(document.get("metadata", {}))
     metadata["labels"] = {**metadata.get("labels", {}), CONTENT_HASH: content_hash(document)}
     return {**document, "metadata": metadata}
+
+
+def labelled(experiments: Sequence[str], document: Mapping[str, Any]) -> dict[str, Any]:
+    """The object with the labels that say whose it is, and its hash.
+
+    Args:
+        experiments: Who it was written for.
+        document: The object; has metadata.
+
+    >>> labelled(["a"], {"kind": "Service", "metadata": {"name": "shop"}})["metadata"]["labels"]["abkit.dev/experiment"]
+    'a'
+    """
+    given = dict(document["metadata"])
+    ours = {MANAGED_BY: "abkit", EXPERIMENT: experiments[0]}
+    metadata: dict[str, Any] = {
+        "name": given.pop("name"),
+        **({"namespace": given.pop("namespace")} if "namespace" in given else {}),
+        "labels": {**given.pop("labels", {}), **ours},
+    }
+    if len(experiments) > 1:
+        given["annotations"] = {"abkit.dev/experiments": ",".join(experiments), **given.get("annotations", {})}
+    return stamp({**document, "metadata": {**metadata, **given}})
 
 
 def join(manifests: Iterable[Manifest]) -> str:

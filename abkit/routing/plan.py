@@ -1,21 +1,20 @@
-"""Experiment → one plan that knows no mesh: ordered routes, a split by bucket, a deliberate default.
+"""One plan that knows no mesh: ordered routes, splits by bucket, a deliberate default, and what happens beside it.
 
-Read from the top: the first route whose conditions hold and that has a destination for the request takes it. A `Split`
-has one only for a request that carries its bucket; the last route has no conditions and takes everything.
+Read from the top: the first route whose condition holds and that has a destination for the request takes it. A `Split`
+has one only for a request whose bucket is among its shares; the last route takes everything.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 
-import re2
+from abkit.assignment import assignment_header, bucket_header, experiment_header, variant_header
+from abkit.routing.conditions import ALWAYS, Alternative, Request, fulfils
+from abkit.routing.effects import NO_EFFECTS, Breaker, Effects
+from abkit.spec import MeshSettings, Strategy
 
-from abkit.assignment import BUCKETS, assignment_header, bucket_header, variant_header
-from abkit.spec import Experiment, Match, Strategy
-
-__all__ = ["HeaderMatch", "Mark", "Plan", "Route", "Share", "Split", "Target", "Way", "build_plan"]
+__all__ = ["Destination", "Layer", "Lot", "Mark", "Plan", "Reply", "Route", "Share", "Split", "Stage", "Target"]
 
 
 class Mark(StrEnum):
@@ -28,51 +27,7 @@ class Mark(StrEnum):
     FORCED = "forced"
     """By a tester's wish."""
     NONE = "none"
-    """By default: it carried no unit."""
-
-
-class Way(StrEnum):
-    """How a header's value is compared."""
-
-    EXACT = "exact"
-    PREFIX = "prefix"
-    REGEX = "regex"
-    """RE2, and the whole value must match."""
-
-
-@dataclass(frozen=True, slots=True)
-class HeaderMatch:
-    """A condition on one request header; a header that is missing fulfils none.
-
-    Attributes:
-        header: The header's name, in lower case.
-        way: How the value is compared.
-        value: With what.
-    """
-
-    header: str
-    way: Way
-    value: str
-
-    def holds(self, headers: Mapping[str, str]) -> bool:
-        """Whether a request fulfils it.
-
-        Args:
-            headers: Header → value, names in lower case.
-
-        >>> HeaderMatch("x-user-type", Way.EXACT, "vip").holds({"x-user-type": "vip"})
-        True
-        """
-        value = headers.get(self.header)
-        if value is None:
-            return False
-        match self.way:
-            case Way.EXACT:
-                return value == self.value
-            case Way.PREFIX:
-                return value.startswith(self.value)
-            case Way.REGEX:
-                return re2.fullmatch(self.value, value) is not None
+    """By default: it carried no unit, or its unit takes no part in the experiment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +38,24 @@ class Target:
         variant: The variant's name.
         version: The `version` label of its pods.
         mark: How the request came to it.
+        experiment: The experiment that it is a variant of.
+        layer: The experiment's layer.
     """
 
     variant: str
     version: str
     mark: Mark
+    experiment: str
+    layer: str
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Request headers that mark traffic on its way: the service counts by them."""
+        return {
+            assignment_header(self.layer): self.mark.value,
+            experiment_header(self.layer): self.experiment,
+            variant_header(self.layer): self.variant,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +68,7 @@ class Share:
 
     @property
     def weight(self) -> int:
-        """Number of buckets: basis points of the users."""
+        """Number of buckets."""
         return self.last - self.first + 1
 
 
@@ -111,7 +79,8 @@ class Split:
     Attributes:
         layer: The layer that the buckets belong to.
         salt: Its salt.
-        shares: In the order of the buckets, without gaps, 10,000 in all; variants without weight have none.
+        shares: In the order of the buckets, without gaps; variants without weight have none. Buckets before the first
+            and after the last one take no part.
     """
 
     layer: str
@@ -123,116 +92,156 @@ class Split:
         """The request header that carries the bucket."""
         return bucket_header(self.layer)
 
-    def share_of(self, bucket: int) -> Share:
-        """The share that owns a bucket, 0 … 9999."""
-        return next(share for share in self.shares if share.first <= bucket <= share.last)
+    def share_of(self, bucket: int) -> Share | None:
+        """The share that owns a bucket, 0 … 9999; None where none does."""
+        return next((share for share in self.shares if share.first <= bucket <= share.last), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Lot:
+    """A draw for each request: not sticky, not user-level.
+
+    Attributes:
+        chances: Targets and their weight; the weights sum to 10,000.
+    """
+
+    chances: tuple[tuple[Target, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A static answer, by the mesh itself.
+
+    Attributes:
+        status: The HTTP status.
+        body: Text.
+        content_type: Its media type.
+    """
+
+    status: int
+    body: str
+    content_type: str
+
+
+Destination = Target | Split | Lot | Reply
+
+
+class Stage(IntEnum):
+    """Why a route is there, in the order of the routes."""
+
+    ANSWER = 1
+    """A static answer."""
+    FORCED = 2
+    """A tester's wish."""
+    RULE = 3
+    """A rule of the experiment file."""
+    HOLDOUT = 4
+    """Users who take part in no experiment."""
+    SPLIT = 5
+    """The users, by their bucket."""
+    OUTSIDE = 6
+    """Users whose bucket no experiment has."""
+    DEFAULT = 7
+    """All others: requests without a unit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Conditions, and what is done with a request that fulfils them all.
+    """A condition, and what is done with a request that fulfils it.
 
     Attributes:
+        stage: Why it is there.
         name: Unique within the plan.
-        when: Conditions; none holds for every request.
-        then: A destination, or a split that has one for requests with a bucket.
+        when: Alternatives, each of conditions that must all hold.
+        then: A destination, or a split that has one for requests with a bucket in it.
+        effects: What is done beside.
+    """
+
+    stage: Stage
+    name: str
+    when: tuple[Alternative, ...]
+    then: Destination
+    effects: Effects = NO_EFFECTS
+
+    @property
+    def always(self) -> bool:
+        """Whether the condition holds for every request."""
+        return self.when == ALWAYS
+
+    def holds(self, request: Request) -> bool:
+        """Whether a request fulfils the condition."""
+        return fulfils(self.when, request)
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A layer whose buckets the routes read.
+
+    Attributes:
+        name: Its name, which names the bucket header.
+        salt: Its salt.
+        header: The request header that carries the unit's id; None where a cookie does.
+        cookie: The cookie that does.
     """
 
     name: str
-    when: tuple[HeaderMatch, ...]
-    then: Target | Split
+    salt: str
+    header: str | None
+    cookie: str | None
 
-    def holds(self, headers: Mapping[str, str]) -> bool:
-        """Whether a request (names in lower case) fulfils all conditions."""
-        return all(condition.holds(headers) for condition in self.when)
+    @property
+    def unit(self) -> str:
+        """What is hashed, in words: `header x-user-id` or `cookie uid`."""
+        return f"cookie {self.cookie}" if self.header is None else f"header {self.header}"
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a mesh has to do for one experiment.
+    """What a mesh has to do for the experiments on one service.
 
     Attributes:
-        experiment: The experiment's name.
-        strategy: How the versions are released.
+        experiments: Their names, in the order of their routes.
+        strategies: Their strategies.
         service: The service's Kubernetes name.
         namespace: Its namespace.
         port: Its port.
-        layer: The experiment's layer.
-        unit: What is hashed, in words: `header x-user-id` or `cookie uid`.
-        versions: Every version of the experiment file, once each, in its order; those without weight too.
+        layers: The layers that the routes read, the experiments' own first.
+        replicates: Number of hash replicates.
+        versions: Every version of the experiment files, once each, in their order; those without weight too.
         routes: In order; the last takes everything.
+        settings: What the meshes need to know.
+        breaker: The circuit breaker of each version; None for none.
+        fallback: The version whose pods take over while those of another one are not healthy; None for none.
     """
 
-    experiment: str
-    strategy: Strategy
+    experiments: tuple[str, ...]
+    strategies: tuple[Strategy, ...]
     service: str
     namespace: str
     port: int
-    layer: str
-    unit: str
+    layers: tuple[Layer, ...]
+    replicates: int
     versions: tuple[str, ...]
     routes: tuple[Route, ...]
+    settings: MeshSettings
+    breaker: Breaker | None = None
+    fallback: str | None = None
 
-    def headers_to_set(self, target: Target) -> dict[str, str]:
-        """Request headers that mark traffic on its way to a target."""
-        return {assignment_header(self.layer): target.mark.value, variant_header(self.layer): target.variant}
+    def stage(self, stage: Stage) -> tuple[Route, ...]:
+        """The routes of a stage."""
+        return tuple(route for route in self.routes if route.stage is stage)
 
+    @property
+    def title(self) -> str:
+        """The experiments' names, for errors and comments."""
+        return ", ".join(self.experiments)
 
-def build_plan(experiment: Experiment, split: Mapping[str, int] | None = None) -> Plan:
-    """Plan of an experiment.
+    @property
+    def host(self) -> str:
+        """The service's name in the cluster."""
+        return f"{self.service}.{self.namespace}.svc.cluster.local"
 
-    Args:
-        experiment: The experiment.
-        split: Variant → basis points, 10,000 in all; the experiment's own where left out. `resolve_split` makes one.
-
-    >>> spec = Experiment.model_validate(
-    ...     {"service": "shop", "variants": {"control": "v1", "treatment": "v2"}, "metrics": ["conversion"]}
-    ... )
-    >>> [route.name for route in build_plan(spec).routes]
-    ['split', 'without-unit']
-    """
-    weights = experiment.split if split is None else split
-
-    def target(variant: str, mark: Mark) -> Target:
-        return Target(variant, experiment.variants[variant].version, mark)
-
-    rules = (
-        Route(f"rule-{number}", _conditions(rule.when), target(rule.to, Mark.RULE))
-        for number, rule in enumerate(experiment.assignment.rules, start=1)
-    )
-    shares: list[Share] = []
-    first = 0
-    for variant in experiment.variants:
-        # The file's order, whatever the mapping's: the walk is the contract with the hash.
-        if weight := weights.get(variant, 0):
-            shares.append(Share(target(variant, Mark.HASH), first, first + weight - 1))
-            first += weight
-    if first != BUCKETS:
-        msg = f"the split of {experiment.name} sums to {first}, not to {BUCKETS}"
-        raise ValueError(msg)
-    unit = experiment.assignment.unit
-    return Plan(
-        experiment=experiment.name,
-        strategy=experiment.strategy,
-        service=experiment.service.name,
-        namespace=experiment.service.namespace,
-        port=experiment.service.port,
-        layer=experiment.layer,
-        unit=f"cookie {unit.cookie}" if unit.header is None else f"header {unit.header}",
-        versions=tuple(dict.fromkeys(variant.version for variant in experiment.variants.values())),
-        routes=(
-            *rules,
-            Route("split", (), Split(experiment.layer, experiment.salt, tuple(shares))),
-            Route("without-unit", (), target(experiment.without_unit, Mark.NONE)),
-        ),
-    )
-
-
-def _conditions(match: Match) -> tuple[HeaderMatch, ...]:
-    found: list[HeaderMatch] = []
-    for header, how in match.header.items():
-        for way in Way:
-            value = getattr(how, way.value)
-            if value is not None:
-                found.append(HeaderMatch(header, way, value))
-    return tuple(found)
+    @property
+    def splits(self) -> tuple[Split, ...]:
+        """The splits, each once."""
+        return tuple(dict.fromkeys(route.then for route in self.routes if isinstance(route.then, Split)))

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -14,11 +14,17 @@ from abkit.assignment import BUCKETS
 from abkit.errors import did_you_mean
 from abkit.spec.analysis import Analysis, Canary, Looks
 from abkit.spec.base import DnsLabel, Model
+from abkit.spec.deployment import Chaos, Deployment
+from abkit.spec.mesh import MeshSettings
 from abkit.spec.metrics import MetricRef, Metrics
+from abkit.spec.policies import Fallback, Mirror, Policies, Preset
 from abkit.spec.source import Sources
-from abkit.spec.traffic import Assignment, RampStep, Service, Variant
+from abkit.spec.traffic import RANDOM, Assignment, RampStep, Service, Variant
 
 __all__ = ["Experiment", "Metadata", "Strategy"]
+
+# Blue-green switches at once; what was mirrored goes up from a small share.
+_STEPS: Final = {"blue-green": (100,), "mirror": (5, 20, 50, 100)}
 
 
 class Strategy(StrEnum):
@@ -75,6 +81,14 @@ class Experiment(Model):
     """How it is judged."""
     canary: Canary | None = None
     """Stages and limits, for every strategy but `ab`."""
+    policies: Policies = Policies()
+    """What the mesh does beside routing."""
+    mesh: MeshSettings = MeshSettings()
+    """What the meshes need to know."""
+    deployment: Deployment = Deployment()
+    """How the versions run."""
+    chaos: Chaos | None = None
+    """A drill that disturbs one of them."""
 
     @property
     def name(self) -> str:
@@ -103,8 +117,28 @@ class Experiment(Model):
 
     @property
     def without_unit(self) -> str:
-        """The variant for requests that carry no id."""
-        return self.assignment.without_unit or self.control
+        """The variant for requests that carry no id; the control where it is drawn for each request."""
+        given = self.assignment.without_unit
+        return self.control if given is None or self.random_without_unit else given
+
+    @property
+    def random_without_unit(self) -> bool:
+        """Whether a request without an id gets a variant by lot: not user-level, and never compared."""
+        return self.assignment.without_unit == RANDOM and RANDOM not in self.variants
+
+    @property
+    def fallback(self) -> str | None:
+        """The variant whose pods take over while those of another one are not healthy."""
+        if self.policies.fallback is not None:
+            return self.policies.fallback.to
+        return self.control if self.policies.preset is Preset.PROMOTION_DAY else None
+
+    @property
+    def mirror(self) -> Mirror | None:
+        """Who gets copies of requests: asked for, or the treatment of strategy `mirror` as long as it has no users."""
+        if self.policies.mirror is not None or self.strategy is not Strategy.MIRROR:
+            return self.policies.mirror
+        return Mirror(to=self.treatments[0])
 
     @property
     def split(self) -> Mapping[str, int]:
@@ -116,7 +150,8 @@ class Experiment(Model):
         if self.ramp:
             return {name: self.ramp[-1].split.get(name, 0) for name in self.variants}
         if self.canary is not None:
-            share = round(self.canary.steps[0] * BUCKETS / 100)
+            # What is mirrored first is not served: the way up from there is --step, --weights or a ramp.
+            share = 0 if self.strategy is Strategy.MIRROR else round(self.canary.steps[0] * BUCKETS / 100)
             return {name: share if name in self.treatments else BUCKETS - share for name in self.variants}
         part, rest = divmod(BUCKETS, len(self.variants))
         return {name: part + (rest if name == self.control else 0) for name in self.variants}
@@ -146,12 +181,26 @@ class Experiment(Model):
         """Hash of the whole experiment (16 hex digits): results carry it."""
         return hashlib.sha256(self.model_dump_json(by_alias=True).encode()).hexdigest()[:16]
 
+    def _aims(self) -> tuple[tuple[str, Fallback | Mirror | Chaos | None], ...]:
+        """Places of the file that name a variant."""
+        policies = self.policies
+        return (
+            ("policies.fallback.to", policies.fallback),
+            ("policies.mirror.to", policies.mirror),
+            ("chaos.to", self.chaos),
+        )
+
     @model_validator(mode="before")
     @classmethod
     def _canary_defaults(cls, data: Any) -> Any:
-        if isinstance(data, dict) and data.get("strategy", "ab") != "ab" and data.get("canary") is None:
-            return data | {"canary": {}}
-        return data
+        strategy = data.get("strategy", "ab") if isinstance(data, dict) else "ab"
+        if strategy == "ab":
+            return data
+        given = data.get("canary")
+        given = {} if given is None else given
+        if isinstance(given, dict) and strategy in _STEPS:
+            given = {"steps": _STEPS[strategy]} | given
+        return data | {"canary": given}
 
     @field_validator("variants")
     @classmethod
@@ -181,12 +230,31 @@ class Experiment(Model):
         for place, name in [
             *((f"assignment.rules.{index}.to", rule.to) for index, rule in enumerate(self.assignment.rules)),
             ("assignment.without-unit", self.without_unit),
+            *((place, one.to) for place, one in self._aims() if one is not None),
             *((f"ramp.{index}.split", name) for index, step in enumerate(self.ramp) for name in step.split),
         ]:
             if name not in self.variants:
                 msg = f"@{place}@{name}@no variant has this name; {did_you_mean(name, self.variants)}"
                 raise ValueError(msg)
         return self
+
+    def _check_buckets(self) -> None:
+        """Every split must come out even in the part of the layer that the experiment takes."""
+        taken = self.assignment.buckets
+        if taken is None:
+            return
+        splits = [
+            ("variants", self.split),
+            *((f"ramp.{index}.split", step.split) for index, step in enumerate(self.ramp)),
+        ]
+        for place, weights in splits:
+            for name, weight in weights.items():
+                if weight * taken.size % BUCKETS:
+                    msg = (
+                        f"@{place}@{name} {weight}@{weight / 100:g} % of the {taken.size:,} buckets in "
+                        "assignment.buckets is not a whole number of them: change the weight or the range"
+                    )
+                    raise ValueError(msg)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -200,6 +268,15 @@ class Experiment(Model):
         elif len(self.variants) != 2:
             msg = f"@variants@{len(self.variants)} variants@strategy {self.strategy} compares two variants: leave two"
             raise ValueError(msg)
+        if self.strategy is Strategy.BLUE_GREEN and self.canary is not None and self.canary.steps != (100,):
+            msg = (
+                "@canary.steps@@strategy blue-green switches all users at once: leave steps out, or use strategy canary"
+            )
+            raise ValueError(msg)
+        if self.policies.mirror is not None and self.policies.mirror.to == self.control:
+            msg = f"@policies.mirror.to@{self.control}@the control serves users already: name a treatment"
+            raise ValueError(msg)
+        self._check_buckets()
         bandit = self.analysis.bandit
         if bandit is not None and bandit.floor * len(self.variants) > 1:
             most = 1 / len(self.variants)

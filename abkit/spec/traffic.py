@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Final, Self
 
-import re2
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from abkit.assignment import BUCKETS
 from abkit.spec.base import DnsLabel, HeaderName, LabelValue, Model, Moment
+from abkit.spec.deployment import EnvironmentName, Image
+from abkit.spec.matching import CookieName, Match, QueryName
 
-__all__ = ["Assignment", "Match", "RampStep", "Rule", "Service", "StringMatch", "Unit", "Variant"]
+__all__ = [
+    "RANDOM",
+    "Assignment",
+    "BucketRange",
+    "Forced",
+    "Holdout",
+    "RampStep",
+    "Rule",
+    "Service",
+    "Unit",
+    "Variant",
+]
+
+RANDOM: Final = "random"
+"""In place of a variant, for requests without a unit: drawn anew for each request, not user-level."""
 
 Weight = Annotated[int, Field(strict=True, ge=0, le=BUCKETS)]
+Salt = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 
 
 class Service(Model):
@@ -43,6 +59,12 @@ class Variant(Model):
     """The `version` label that mesh and Prometheus know it by."""
     weight: Weight | None = None
     """Share of the users in basis points; even where no variant has one."""
+    image: Image | None = None
+    """Container image, for the Deployment that is rendered for it."""
+    replicas: Annotated[int, Field(strict=True, ge=1, le=1_000)] = 2
+    """Pods of the Deployment."""
+    env: dict[EnvironmentName, str] = Field(default_factory=dict)
+    """Environment of this version alone. No secrets: the file is kept in git."""
 
     @model_validator(mode="before")
     @classmethod
@@ -58,7 +80,7 @@ class Unit(Model):
 
     header: HeaderName | None = None
     """A request header that carries the unit's id."""
-    cookie: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,100}$")] | None = None
+    cookie: CookieName | None = None
     """A cookie that carries it."""
 
     @model_validator(mode="after")
@@ -67,45 +89,6 @@ class Unit(Model):
             msg = "give one of header and cookie"
             raise ValueError(msg)
         return self
-
-
-class StringMatch(Model):
-    """How a header's value is matched; exactly one of the fields."""
-
-    exact: str | None = None
-    """Equal to it."""
-    prefix: str | None = None
-    """Starts with it."""
-    regex: str | None = None
-    """The whole value matches it; RE2, as the meshes have."""
-
-    @field_validator("regex")
-    @classmethod
-    def _re2(cls, pattern: str | None) -> str | None:
-        if pattern is not None:
-            options = re2.Options()
-            options.log_errors = False
-            try:
-                re2.compile(pattern, options)
-            except re2.error as error:
-                words = error.args[0].decode() if isinstance(error.args[0], bytes) else str(error)
-                msg = f"is not a regular expression that RE2 takes: {words}"
-                raise ValueError(msg) from None
-        return pattern
-
-    @model_validator(mode="after")
-    def _one(self) -> Self:
-        if sum(way is not None for way in (self.exact, self.prefix, self.regex)) != 1:
-            msg = "give one of exact, prefix and regex"
-            raise ValueError(msg)
-        return self
-
-
-class Match(Model):
-    """A condition on a request; all of its parts must hold."""
-
-    header: Annotated[dict[HeaderName, StringMatch], Field(min_length=1)]
-    """Header → how its value is matched."""
 
 
 class Rule(Model):
@@ -126,18 +109,80 @@ class RampStep(Model):
     """Variant → basis points."""
 
 
+class BucketRange(Model):
+    """Part of a layer's buckets, `from` … `to`, both included."""
+
+    from_: Annotated[int, Field(strict=True, ge=0, lt=BUCKETS)] = Field(alias="from")
+    """The first bucket."""
+    to: Annotated[int, Field(strict=True, ge=0, lt=BUCKETS)]
+    """The last bucket."""
+
+    @property
+    def size(self) -> int:
+        """Number of buckets."""
+        return self.to - self.from_ + 1
+
+    @model_validator(mode="after")
+    def _order(self) -> Self:
+        if self.to < self.from_:
+            msg = f"ends at {self.to}, before it starts at {self.from_}: swap them"
+            raise ValueError(msg)
+        return self
+
+
+class Holdout(Model):
+    """Users who take part in no experiment: they get the control and are compared with nobody.
+
+    The layer is their own, so that the same users stay out of every experiment that names it.
+    """
+
+    share: Annotated[int, Field(strict=True, ge=1, lt=BUCKETS)]
+    """How many, in basis points."""
+    layer: DnsLabel = "holdout"
+    """The layer whose first buckets they are."""
+    salt: Salt | None = None
+    """Its salt; the layer's name where left out."""
+
+
+class Forced(Model):
+    """How testers ask for a variant by its name. Anybody who knows the name can: nothing that it shows is secret."""
+
+    header: HeaderName | None = None
+    """A request header that names the variant."""
+    cookie: CookieName | None = None
+    """A cookie that names it."""
+    query: QueryName | None = None
+    """A parameter of the query that names it."""
+
+    @model_validator(mode="after")
+    def _some(self) -> Self:
+        if self.header is None and self.cookie is None and self.query is None:
+            msg = "give header, cookie or query"
+            raise ValueError(msg)
+        if self.header is not None and self.header.startswith("x-ab-"):
+            msg = f"@header@{self.header!r}@the edge takes headers that start with x-ab- from no client: name another"
+            raise ValueError(msg)
+        return self
+
+
 class Assignment(Model):
     """How a request comes to its variant."""
 
     unit: Unit = Unit(header="x-user-id")
     """What is hashed."""
-    salt: Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")] | None = None
+    salt: Salt | None = None
     """Salt of the hash; the experiment's name where left out."""
     layer: DnsLabel | None = None
     """Experiments in one layer share salt and buckets; the experiment's name where left out."""
+    buckets: BucketRange | None = None
+    """The layer's buckets that this experiment takes; all where left out. The others get the control, not compared."""
     replicates: Annotated[int, Field(strict=True, ge=8, le=256)] = 32
     """Number of hash replicates that the services label their counters with."""
+    holdout: Holdout | None = None
+    """Users who take part in no experiment."""
+    forced: Forced | None = None
+    """How testers ask for a variant."""
     rules: tuple[Rule, ...] = ()
     """First match wins, before the split."""
     without_unit: DnsLabel | None = None
-    """The variant for requests that carry no id; the control where left out."""
+    """The variant for requests that carry no id; the control where left out. `random` draws one for each request."""

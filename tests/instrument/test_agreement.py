@@ -7,12 +7,11 @@ from wsgiref.util import setup_testing_defaults
 from prometheus_client import CollectorRegistry
 
 from abkit.instrument import Assigned, Edge, ExperimentMetrics, WSGIMiddleware, current
-from abkit.routing import assign, render
+from abkit.routing import Request, assign, render
 from abkit.spec import Experiment
+from tests.routing.interpreters.istio import Istio
 from tests.routing.specs import experiment, split
-from tests.routing.virtualservice import Cluster
 
-HOST = "my-service.shop.svc.cluster.local"
 SPEC = experiment(
     variants=split(control=6_000, b=1_500, c=2_500),
     assignment={
@@ -40,27 +39,29 @@ def _metrics(spec: Experiment, **options: object) -> ExperimentMetrics:
 def test_from_browser_to_counter() -> None:
     edge = Edge({SPEC.layer: SPEC.salt}, replicates=SPEC.assignment.replicates)
     inner = Edge({}, behind_mesh=True, replicates=SPEC.assignment.replicates)
-    mesh = Cluster(render(SPEC))
+    mesh = Istio(render(SPEC))
     service = _metrics(SPEC)
     frontend = _metrics(SPEC, split=dict(SPEC.split))
     for number in range(1_000):
         unit = f"user-{number}"
         at_edge = edge.receive([("cookie", f"ab_uid={unit}"), ("x-ab-bucket-checkout", "0")])
         for headers in ({}, {"x-user-type": "vip"}):
-            routed = mesh.send(HOST, {**at_edge.headers, **headers})
+            routed = mesh.send(Request({**at_edge.headers, **headers}))
             context = inner.receive(routed.headers.items())
             wanted = assign(SPEC, unit, headers)
             assert (context.unit, context.replicate) == (unit, wanted.replicate)
             assert context.buckets == {"checkout": wanted.bucket}
+            assert wanted.variant is not None
             assert service.assigned(context) == Assigned(wanted.variant, wanted.assignment, wanted.replicate)
-            assert routed.labels == {"version": wanted.version}
+            assert routed.version == wanted.version
         # A frontend that the mesh does not route assigns by itself, to the same variant.
         by_hash = assign(SPEC, unit)
+        assert by_hash.variant is not None
         assert frontend.assigned(at_edge) == Assigned(by_hash.variant, "hash", by_hash.replicate)
 
 
 def test_a_request_that_came_past_the_edge_is_not_randomised() -> None:
-    routed = Cluster(render(SPEC)).send(HOST, {"x-user-id": "user-1"})
+    routed = Istio(render(SPEC)).send(Request({"x-user-id": "user-1"}))
     context = Edge({}, behind_mesh=True, replicates=64).receive(routed.headers.items())
     wanted = assign(SPEC, "")
     place = _metrics(SPEC).assigned(context)
@@ -83,4 +84,5 @@ def test_through_the_middleware_too() -> None:
         setup_testing_defaults(environ)
         wrapped(environ, lambda *_: lambda _: None)
         wanted = assign(SPEC, f"user-{number}")
+        assert wanted.variant is not None
         assert seen[-1] == Assigned(wanted.variant, wanted.assignment, wanted.replicate)

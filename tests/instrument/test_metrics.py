@@ -148,14 +148,15 @@ def test_the_meshs_mark_counts_before_the_bucket() -> None:
     [
         (BEHIND.receive([("x-user-id", "user-42")]), "not-marked"),
         (_marked("gamma", "hash", x_user_id="user-42"), "unknown-variant"),
+        (_marked("treatment", "hash", x_user_id="user-42", x_ab_experiment_checkout="other"), "other-experiment"),
         (_marked("control", "hash"), "no-replicate"),
     ],
 )
 def test_what_belongs_nowhere_is_counted_with_its_reason(context: Context, reason: str) -> None:
     registry = CollectorRegistry()
     metrics = _metrics(registry)
-    reasons = ("not-marked", "unknown-variant", "no-replicate", "exposed-too-late")
-    assert [_value(registry, "abkit_uncounted_events_total", reason=one) for one in reasons] == [0, 0, 0, 0]
+    reasons = ("not-marked", "unknown-variant", "other-experiment", "no-replicate", "exposed-too-late")
+    assert [_value(registry, "abkit_uncounted_events_total", reason=one) for one in reasons] == [0] * len(reasons)
     assert metrics.assigned(context) is None
     metrics.click(context)
     metrics.page_load(context, 1)

@@ -4,7 +4,9 @@ from dataclasses import FrozenInstanceError
 
 import pytest
 
-from abkit.routing.plan import HeaderMatch, Mark, Route, Share, Split, Target, Way, build_plan
+from abkit.routing import Request, build_plan
+from abkit.routing.conditions import ALWAYS, HeaderMatch, Way
+from abkit.routing.plan import Mark, Route, Share, Split, Stage, Target
 from tests.routing.specs import experiment, split
 
 
@@ -16,37 +18,47 @@ def test_rules_in_order_then_split_then_default() -> None:
     plan = build_plan(
         experiment(assignment={"salt": "s", "layer": "checkout", "rules": rules, "without-unit": "treatment"})
     )
+    control, treatment = (("control", "v1"), ("treatment", "v2"))
+    where = ("buy-now-button", "checkout")
     assert plan.routes == (
         Route(
+            Stage.RULE,
             "rule-1",
-            (HeaderMatch("x-staff", Way.REGEX, "yes|true"), HeaderMatch("x-user-type", Way.PREFIX, "vip-")),
-            Target("treatment", "v2", Mark.RULE),
+            ((HeaderMatch("x-staff", Way.REGEX, "yes|true"), HeaderMatch("x-user-type", Way.PREFIX, "vip-")),),
+            Target(*treatment, Mark.RULE, *where),
         ),
-        Route("rule-2", (HeaderMatch("x-user-type", Way.EXACT, "vip"),), Target("control", "v1", Mark.RULE)),
         Route(
+            Stage.RULE,
+            "rule-2",
+            ((HeaderMatch("x-user-type", Way.EXACT, "vip"),),),
+            Target(*control, Mark.RULE, *where),
+        ),
+        Route(
+            Stage.SPLIT,
             "split",
-            (),
+            ALWAYS,
             Split(
                 "checkout",
                 "s",
                 (
-                    Share(Target("control", "v1", Mark.HASH), 0, 4_999),
-                    Share(Target("treatment", "v2", Mark.HASH), 5_000, 9_999),
+                    Share(Target(*control, Mark.HASH, *where), 0, 4_999),
+                    Share(Target(*treatment, Mark.HASH, *where), 5_000, 9_999),
                 ),
             ),
         ),
-        Route("without-unit", (), Target("treatment", "v2", Mark.NONE)),
+        Route(Stage.DEFAULT, "without-unit", ALWAYS, Target(*treatment, Mark.NONE, *where)),
     )
-    assert plan.headers_to_set(Target("treatment", "v2", Mark.RULE)) == {
+    assert Target(*treatment, Mark.RULE, *where).headers == {
         "x-ab-assignment-checkout": "rule",
+        "x-ab-experiment-checkout": "buy-now-button",
         "x-ab-variant-checkout": "treatment",
     }
 
 
 def test_what_the_plan_is_about() -> None:
     plan = build_plan(experiment(assignment={"unit": {"cookie": "uid"}}))
-    assert (plan.experiment, plan.service, plan.namespace, plan.port) == ("buy-now-button", "my-service", "shop", 8080)
-    assert (plan.unit, plan.layer, plan.versions) == ("cookie uid", "buy-now-button", ("v1", "v2"))
+    assert (plan.title, plan.service, plan.namespace, plan.port) == ("buy-now-button", "my-service", "shop", 8080)
+    assert (plan.layers[0].unit, plan.layers[0].name, plan.versions) == ("cookie uid", "buy-now-button", ("v1", "v2"))
     with pytest.raises(FrozenInstanceError):
         plan.port = 1  # type: ignore[misc]
 
@@ -92,4 +104,4 @@ def test_a_split_that_is_not_whole_is_refused() -> None:
     ],
 )
 def test_header_match(way: Way, pattern: str, value: str | None, holds: bool) -> None:
-    assert HeaderMatch("x-a", way, pattern).holds({} if value is None else {"x-a": value}) is holds
+    assert HeaderMatch("x-a", way, pattern).holds(Request({} if value is None else {"x-a": value})) is holds

@@ -1,0 +1,87 @@
+"""The EnvoyFilters: the one that computes buckets at the gateway, and the one that turns Envoy's own hash on."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from abkit.routing.base import Manifest
+from abkit.routing.istio.objects import manifest
+from abkit.routing.lua import edge_filter
+from abkit.routing.plan import Plan, Stage
+
+__all__ = ["edge", "native_hash"]
+
+_API_VERSION: Final = "networking.istio.io/v1alpha3"
+_LUA: Final = "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua"
+
+
+def edge(plan: Plan) -> Manifest:
+    """The filter at the gateway that computes a request's buckets and its replicate."""
+    hcm = {"name": "envoy.filters.network.http_connection_manager", "subFilter": {"name": "envoy.filters.http.router"}}
+    value = {
+        "name": f"abkit.{plan.service}.{plan.namespace}",
+        "typed_config": {"@type": _LUA, "default_source_code": {"inline_string": edge_filter(plan)}},
+    }
+    patch = {
+        "applyTo": "HTTP_FILTER",
+        "match": {"context": "GATEWAY", "listener": {"filterChain": {"filter": hcm}}},
+        "patch": {"operation": "INSERT_BEFORE", "value": value},
+    }
+    comments = (
+        "Runs in the gateway's pods. It takes off what clients sent under abkit's names, and writes the bucket of each",
+        "layer and the replicate of the unit.",
+    )
+    return _filter(plan, "edge", [patch], plan.settings.istio.gateway_namespace, comments)
+
+
+def native_hash(plan: Plan) -> Manifest:
+    """Experimental: turns the routes' weights into a split by Envoy's own hash of the unit."""
+    [layer] = plan.layers
+    policy = {
+        "header": {
+            "header_name": layer.header,
+            "regex_rewrite": {"pattern": {"regex": "^(.*)$"}, "substitution": f"{layer.salt}:\\1"},
+        }
+    }
+    patches = [
+        {
+            "applyTo": "HTTP_ROUTE",
+            "match": {"context": context, "routeConfiguration": {"vhost": {"route": {"name": route.name}}}},
+            "patch": {
+                "operation": "MERGE",
+                "value": {"route": {"weighted_clusters": {"use_hash_policy": True}, "hash_policy": [policy]}},
+            },
+        }
+        for route in plan.stage(Stage.SPLIT)
+        for context in ("GATEWAY", "SIDECAR_OUTBOUND")
+    ]
+    comments = (
+        "EXPERIMENTAL: pilot knows nothing of it. Without it, or where it no longer fits, the split below is by lot.",
+        "Needs Envoy 1.37 or newer in the proxies.",
+    )
+    namespace = plan.settings.istio.gateway_namespace
+    return _filter(plan, "native-hash", patches, namespace, comments, selected=False)
+
+
+def _filter(
+    plan: Plan,
+    part: str,
+    patches: list[dict[str, Any]],
+    namespace: str,
+    comments: tuple[str, ...],
+    *,
+    selected: bool = True,
+) -> Manifest:
+    spec: dict[str, Any] = {}
+    if selected:
+        spec["workloadSelector"] = {"labels": dict(plan.settings.istio.gateway_labels)}
+    return manifest(
+        plan,
+        "EnvoyFilter",
+        {**spec, "configPatches": patches},
+        api_version=_API_VERSION,
+        name=f"abkit-{plan.namespace}-{plan.service}-{part}",
+        namespace=namespace,
+        part=part,
+        comments=comments,
+    )
