@@ -62,7 +62,7 @@ def test_the_demo_shows_verdict_reasons_and_where_everything_lies(demo: Path) ->
     assert "\x1b[" not in out, "no colours where nobody looks"
     assert out[: out.index("╯") + 1] in README, "the README shows this very banner"
     kinds = [yaml.safe_load(path.read_text())["kind"] for path in sorted((demo / "abkit-demo/manifests").iterdir())]
-    assert kinds == ["DestinationRule", "VirtualService"]
+    assert kinds == ["DestinationRule", "EnvoyFilter", "Telemetry", "VirtualService"]
 
 
 def test_the_demo_can_be_run_again(demo: Path) -> None:
