@@ -139,11 +139,12 @@ def test_assign_is_the_hash_to_the_bit(tmp_path: Path) -> None:
 
 def test_routes_prints_yaml_and_writes_files(tmp_path: Path) -> None:
     printed = abkit("routes", EXAMPLE, "--mesh", "istio", cwd=tmp_path)
-    assert [one["kind"] for one in yaml.safe_load_all(printed.out)] == ["DestinationRule", "VirtualService"]
+    kinds = ["DestinationRule", "EnvoyFilter", "Telemetry", "VirtualService"]
+    assert [one["kind"] for one in yaml.safe_load_all(printed.out)] == kinds
     written = abkit("routes", EXAMPLE, "--weights", "v2=25", "-o", "manifests", cwd=tmp_path)
     assert written.code == 0
     texts = [Path(tmp_path, line).read_text() for line in written.out.split()]
-    assert "control=7500,treatment=2500" in texts[1]
+    assert "control=7500,treatment=2500" in texts[-1]
 
 
 def test_validate_takes_the_examples_and_prints_the_schema(tmp_path: Path) -> None:
