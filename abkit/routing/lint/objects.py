@@ -11,7 +11,19 @@ from abkit.routing.document import CONTENT_HASH, content_hash
 from abkit.routing.lint.finding import Finding, Severity
 from abkit.routing.lint.value import Value
 
-__all__ = ["ARGO", "FLAGGER", "GATEWAY", "ISTIO", "LINKERD", "SMI", "Manifests", "Object", "fqdn", "report"]
+__all__ = [
+    "ARGO",
+    "FLAGGER",
+    "GATEWAY",
+    "ISTIO",
+    "LINKERD",
+    "SMI",
+    "Manifests",
+    "Object",
+    "fqdn",
+    "is_manifest",
+    "report",
+]
 
 ARGO: Final = "argoproj.io"
 FLAGGER: Final = "flagger.app"
@@ -105,6 +117,11 @@ def _objects(root: Value) -> Iterator[Object]:
             yield Object(value, group, version, kind, "" if name is None else name.node.raw, namespace)
         elif _is_envoy(value):
             yield Object(value, "envoy", "v3", "Envoy configuration", "", "")
+
+
+def is_manifest(value: Value) -> bool:
+    """Whether a document is a Kubernetes object or a configuration of Envoy."""
+    return bool(value.word("apiVersion") and value.word("kind")) or _is_envoy(value)
 
 
 def _is_envoy(value: Value) -> bool:

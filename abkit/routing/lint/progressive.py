@@ -59,7 +59,7 @@ def _steps(one: Object, analysis: Value) -> Iterator[Finding]:
     elif threshold is not None and checks is not None and threshold > checks:
         why = (
             f"threshold {threshold:g} is the number of failed checks before the rollback, not of successes before the "
-            f"next step: more than the {checks:g} checks of a good run, so a bad canary stays for longer than one"
+            f"next step: with more of them than the {checks:g} checks of a good run, a bad canary outlives a good one"
         )
         yield report(one, at, "threshold", why, f"threshold: {max(int(checks) // 2, 1)}", Severity.WARNING)
 
@@ -123,7 +123,7 @@ def _argo_owns(manifests: Manifests, rollout: Object) -> Iterator[Finding]:
                 continue
             known = {route.word("name") for route in http_routes(one)}
             for value in named.items("routes"):
-                if value.text and value.text not in known:
+                if known and value.text and value.text not in known:
                     why = f"{one} ({one.place}) has no route {value.text}: the rollout stops with an error"
                     yield report(
                         rollout, value, "route-undefined", why, f"one of its routes: {', '.join(sorted(known))}"

@@ -14,6 +14,7 @@ from typing import Any, Final
 import yaml
 
 from abkit.routing.lint.finding import Finding, Severity
+from abkit.routing.lint.objects import is_manifest
 from abkit.routing.lint.value import Node, Value, merge
 
 __all__ = ["MAX_BYTES", "read"]
@@ -36,6 +37,14 @@ class _Refused(Exception):
     def __init__(self, line: int, check: str, why: str, correct: str) -> None:
         super().__init__(why)
         self.line, self.check, self.why, self.correct = line, check, why, correct
+
+
+class _Template(_Refused):
+    """A document that a template engine has yet to fill in."""
+
+    def __init__(self, line: int) -> None:
+        why = "is a template, not a manifest: it was not checked"
+        super().__init__(line, "template", why, "render it first (helm template …) and check the result")
 
 
 @dataclass(slots=True)
@@ -69,14 +78,15 @@ def read(file: str, content: str | bytes) -> tuple[list[Value], list[Finding]]:
     roots: list[Value] = []
     findings: list[Finding] = []
     offset, before, budget = 0, 0, _MAX_NODES
+    template = _TEMPLATE.search(text) is not None
     while True:
         # After a document that can't be parsed, go on with the next.
-        builder = _Builder(file, before, budget)
+        builder = _Builder(file, before, budget, template)
         try:
             for root in builder.documents(text[offset:]):
                 roots.append(Value(root, file, root.line))
         except _Refused as error:
-            findings.append(_finding(file, error.line, error.check, error.why, error.correct))
+            findings.append(_told(file, error))
             position = error.line - 1 - before
         except (yaml.YAMLError, ValueError) as error:
             position = _position(error)
@@ -116,10 +126,7 @@ def _position(error: Exception) -> int:
 
 def _syntax(file: str, line: int, error: Exception, text: str) -> Finding:
     if _TEMPLATE.search(text):
-        why = "is a template, not a manifest: it was not checked"
-        return _finding(
-            file, line, "template", why, "render it first (helm template …) and check the result", soft=True
-        )
+        return _told(file, _Template(line))
     words = [str(part) for part in (getattr(error, "context", None), getattr(error, "problem", None)) if part]
     said = " ".join(words) or str(error).splitlines()[0]
     lines = text.splitlines()
@@ -128,16 +135,22 @@ def _syntax(file: str, line: int, error: Exception, text: str) -> Finding:
     return _finding(file, line, "not-yaml", f"is not YAML: {said}", correct)
 
 
-def _finding(file: str, line: int, check: str, why: str, correct: str, soft: bool = False) -> Finding:
-    return Finding(file, line, "file", "", check, Severity.WARNING if soft else Severity.ERROR, why, correct)
+def _told(file: str, refused: _Refused) -> Finding:
+    severity = Severity.WARNING if isinstance(refused, _Template) else Severity.ERROR
+    return _finding(file, refused.line, refused.check, refused.why, refused.correct, severity)
+
+
+def _finding(file: str, line: int, check: str, why: str, correct: str, severity: Severity = Severity.ERROR) -> Finding:
+    return Finding(file, line, "file", "", check, severity, why, correct)
 
 
 class _Builder:
     """Builds the documents of a stream out of its events."""
 
-    def __init__(self, file: str, before: int, budget: int) -> None:
-        self.file, self.before, self.budget = file, before, budget
+    def __init__(self, file: str, before: int, budget: int, template: bool) -> None:
+        self.file, self.before, self.budget, self.template = file, before, budget, template
         self.findings: list[Finding] = []
+        self.pending: list[Finding] = []
         self.resolver: Any = yaml.resolver.Resolver()
         self.constructor = yaml.constructor.SafeConstructor()
         self.stack: list[_Open] = []
@@ -157,8 +170,10 @@ class _Builder:
                 target = self._alias(event)
                 self._put(target, None, target.size)
             elif isinstance(event, yaml.DocumentStartEvent):
-                self.stack, self.anchors, self.root = [], {}, None
+                self.stack, self.anchors, self.root, self.pending = [], {}, None, []
             elif isinstance(event, yaml.DocumentEndEvent) and self.root is not None:
+                if is_manifest(Value(self.root, self.file, self.root.line)):
+                    self.findings += self.pending[: _MAX_PROBLEMS - len(self.findings)]
                 yield self.root
 
     def _line(self, event: yaml.Event) -> int:
@@ -228,6 +243,8 @@ class _Builder:
     def _field(self, parent: _Open, key: Node, node: Node) -> None:
         name = key.raw
         if key.kind != "scalar":
+            if self.template:
+                raise _Template(key.line)  # {{ … }} is a mapping in a mapping
             self._say(key.line, "key-not-text", "a key must be plain text", "write a name before the colon")
             return
         if name == "<<" and key.plain:
@@ -243,8 +260,8 @@ class _Builder:
         parent.node.lines[name] = key.line
 
     def _say(self, line: int, check: str, why: str, correct: str) -> None:
-        if len(self.findings) < _MAX_PROBLEMS:
-            self.findings.append(_finding(self.file, line, check, why, correct))
+        if len(self.pending) < _MAX_PROBLEMS:
+            self.pending.append(_finding(self.file, line, check, why, correct))
 
 
 _TAGS: Final = frozenset(f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "timestamp"))

@@ -87,8 +87,10 @@ def _rest(one: Object, routes: list[Value]) -> Iterator[Finding]:
     last = routes[-1]
     why = "every route has a match: requests that none of them takes get 404"
     correct = "a last route without a match, which names the default destination"
-    by_path = all(match.get("uri") is not None for match, _ in _alternatives(last))
-    if not by_path:
+    matches = [match for match, _ in _alternatives(last)]
+    if any(match.get(name) is not None for match in matches for name in ("port", "gateways")):
+        return  # chosen by where requests come in: the others may well come in nowhere
+    if not all(match.get("uri") is not None for match in matches):
         yield report(one, last, "no-default-route", why, correct)
     elif "mesh" in gateways(one) and one.spec.items("hosts"):
         yield report(one, last, "no-default-route", why, correct, Severity.WARNING)

@@ -101,9 +101,10 @@ CASES = [
     ("duration", envoy("{route: {cluster: v1, idleTimeout: 5}}"), envoy("{route: {cluster: v1, idleTimeout: 5s}}")),
     # YAML
     ("key-twice", f"{service(DEFAULT)}kind: VirtualService\n", service(DEFAULT)),
-    ("key-not-text", "? [a]\n: b\n", "? a\n: b\n"),
+    ("key-not-text", service(DEFAULT) + "? [a]\n: b\n", service(DEFAULT) + "? a\n: b\n"),
     ("not-yaml", "a: [\n", "a: []\n"),
     ("not-yaml", "a:\n\t- b\n", "a:\n  - b\n"),
+    ("template", service(f"{{{TO}, timeout: {{{{ .Values.a }}}}}}"), service(f"{{{TO}, name: '{{{{ a }}}}'}}")),
     ("template", "metadata:\n  {{- include \"labels\" . }}\n  a: {{ .Values.a }}\n", "a: '{{ .Values.a }}'\n"),
     # Hosts
     (
@@ -172,6 +173,11 @@ CASES = [
         "no-default-route",
         http_route("{matches: [{headers: [{name: a, value: b}]}]}"),
         http_route("{matches: [{headers: [{name: a, value: b}]}]}, {backendRefs: []}"),
+    ),
+    (
+        "no-default-route",
+        service(f"{{match: [{{sourceLabels: {{a: b}}}}], {TO}}}"),
+        service(f"{{match: [{{port: 80}}], {TO}}}"),
     ),
     ("unreachable-route", service(f"{DEFAULT}, {DEFAULT}"), match("x-a: {exact: b}")),
     (

@@ -118,6 +118,7 @@ def test_what_is_no_manifest_is_left_alone() -> None:
         "- 1\n",
         "replicas: 1\nimage: {tag: 1.10}\n",
         "# nothing\n",
+        "on: {push: {}}\na: 1\na: 2\n",
         "kind: Kustomization\n",
         "true\n",
     ):
