@@ -6,10 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from abkit.routing.lint.finding import Finding, Severity
-from abkit.routing.lint.objects import ISTIO, Manifests, Object, fqdn, report
+from abkit.routing.lint.objects import ISTIO, Manifests, Object, fqdn, hosts, report
 from abkit.routing.lint.value import Value
 
-__all__ = ["check", "gateways", "hosts"]
+__all__ = ["check", "gateways"]
 
 
 def check(manifests: Manifests) -> Iterator[Finding]:
@@ -19,11 +19,6 @@ def check(manifests: Manifests) -> Iterator[Finding]:
     yield from _destination_rules(manifests)
     yield from _half_names(manifests)
     yield from _changed(manifests)
-
-
-def hosts(service: Object) -> dict[str, Value]:
-    """The hosts of a VirtualService in full → where each stands."""
-    return {fqdn(item.text, service.namespace): item for item in service.spec.items("hosts") if item.text}
 
 
 def gateways(service: Object) -> frozenset[str]:
@@ -76,7 +71,7 @@ def _destination_rules(manifests: Manifests) -> Iterator[Finding]:
         for one, value in rules[1:]:
             if (first.name, first.namespace) == (one.name, one.namespace):
                 continue
-            why = f"{host} has the DestinationRule {first} ({there.file}:{there.line}) too: only the first one's policy"
+            why = f"{host} has {first} ({there.file}:{there.line}) too: only the first one's policy"
             why += " counts, the subsets of both may or may not"
             yield report(one, value, "destination-rule-conflict", why, "one DestinationRule a host", _WARNING)
 

@@ -1,14 +1,14 @@
-"""What the checks of Istio's objects share: routes, destinations, and the DestinationRules of a host."""
+"""What the checks of Istio's objects share: routes, destinations and policies."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from abkit.routing.lint.objects import ISTIO, Manifests, Object, fqdn
+from abkit.routing.lint.objects import Object, fqdn
 from abkit.routing.lint.value import Value
 
-__all__ = ["Destination", "destinations", "http_routes", "policies", "rules_of", "splits"]
+__all__ = ["Destination", "destinations", "http_routes", "policies", "splits"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +41,6 @@ def destinations(service: Object) -> Iterator[Destination]:
                     subset = place.get("subset")
                     host = fqdn(place.word("host"), service.namespace)
                     yield Destination(place, host, "" if subset is None else subset.node.raw)
-
-
-def rules_of(manifests: Manifests, host: str) -> list[Object]:
-    """The DestinationRules that apply to a host."""
-    found = []
-    for rule in manifests.of("DestinationRule", ISTIO):
-        named = fqdn(rule.spec.word("host"), rule.namespace)
-        if named == host or (named.startswith("*") and host.endswith(named[1:])):
-            found.append(rule)
-    return found
 
 
 def policies(rule: Object) -> Iterator[Value]:

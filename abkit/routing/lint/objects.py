@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -21,6 +22,7 @@ __all__ = [
     "Manifests",
     "Object",
     "fqdn",
+    "hosts",
     "is_manifest",
     "report",
 ]
@@ -91,7 +93,39 @@ class Manifests:
 
     def of(self, kind: str, *groups: str) -> Iterator[Object]:
         """The objects of a kind, of one of these groups."""
-        return (one for one in self.objects if one.kind == kind and one.group in groups)
+        return (one for group in groups for one in self._by_kind.get((kind, group), ()))
+
+    @cached_property
+    def _by_kind(self) -> Mapping[tuple[str, str], list[Object]]:
+        found: defaultdict[tuple[str, str], list[Object]] = defaultdict(list)
+        for one in self.objects:
+            found[one.kind, one.group].append(one)
+        return found
+
+    @cached_property
+    def by_host(self) -> Mapping[str, list[tuple[Object, Value]]]:
+        """Host in full → the VirtualServices that have it, and where."""
+        found: defaultdict[str, list[tuple[Object, Value]]] = defaultdict(list)
+        for one in self.of("VirtualService", ISTIO):
+            for host, value in hosts(one).items():
+                found[host].append((one, value))
+        return found
+
+    @cached_property
+    def _rules(self) -> tuple[Mapping[str, list[Object]], list[tuple[str, Object]]]:
+        exact: defaultdict[str, list[Object]] = defaultdict(list)
+        wild: list[tuple[str, Object]] = []
+        for rule in self.of("DestinationRule", ISTIO):
+            host = fqdn(rule.spec.word("host"), rule.namespace)
+            exact[host].append(rule)
+            if host.startswith("*"):
+                wild.append((host[1:], rule))
+        return exact, wild
+
+    def rules(self, host: str) -> list[Object]:
+        """The DestinationRules that apply to a host."""
+        exact, wild = self._rules
+        return [*exact.get(host, ()), *(rule for end, rule in wild if host.endswith(end))]
 
     @cached_property
     def envoys(self) -> tuple[Object, ...]:
@@ -141,6 +175,11 @@ def fqdn(host: str, namespace: str) -> str:
     """
     host = host.lower()
     return host if "." in host or "*" in host or not host else f"{host}.{namespace}.svc.cluster.local"
+
+
+def hosts(service: Object) -> dict[str, Value]:
+    """The hosts of a VirtualService in full → where each stands."""
+    return {fqdn(item.text, service.namespace): item for item in service.spec.items("hosts") if item.text}
 
 
 def report(

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Final
 
 from abkit.routing.lint.finding import Finding, Severity
-from abkit.routing.lint.hosts import hosts
 from abkit.routing.lint.istio import http_routes
 from abkit.routing.lint.objects import ARGO, FLAGGER, GATEWAY, ISTIO, SMI, Manifests, Object, fqdn, report
 from abkit.routing.lint.value import Value
@@ -81,12 +80,17 @@ def _flagger_owns(manifests: Manifests, canary: Object) -> Iterator[Finding]:
     if not service:
         return
     names = [service, *canary.spec.texts("service", "hosts")]
-    owned = {fqdn(name, canary.namespace) for name in names}
+    owned = dict.fromkeys(fqdn(name, canary.namespace) for name in names)
+    writes = f"Flagger writes a VirtualService {service} for this host itself"
+    told = set()
+    for host in owned:
+        for one, value in manifests.by_host.get(host, ()):
+            if id(one) not in told:
+                told.add(id(one))
+                yield _two_owners(one, value, canary, writes)
     for one in manifests.of("VirtualService", ISTIO):
-        mine = [value for host, value in hosts(one).items() if host in owned]
-        if mine or (one.name == service and one.namespace == canary.namespace):
-            at = mine[0] if mine else one.root
-            yield _two_owners(one, at, canary, f"Flagger writes a VirtualService {service} for this host itself")
+        if one.name == service and one.namespace == canary.namespace and id(one) not in told:
+            yield _two_owners(one, one.root, canary, writes)
     for one in manifests.of("HTTPRoute", GATEWAY):
         if one.name == service and one.namespace == canary.namespace:
             yield _two_owners(one, one.root, canary, f"Flagger writes the HTTPRoute {service} itself")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from abkit.routing.lint.finding import Finding, Severity
-from abkit.routing.lint.hosts import gateways, hosts
-from abkit.routing.lint.objects import FLAGGER, GATEWAY, ISTIO, LINKERD, SMI, Manifests, fqdn, report
+from abkit.routing.lint.hosts import gateways
+from abkit.routing.lint.objects import FLAGGER, GATEWAY, LINKERD, SMI, Manifests, fqdn, report
 from abkit.spec import Experiment
 
 __all__ = ["check"]
@@ -24,18 +24,17 @@ def check(manifests: Manifests, specs: Iterable[tuple[str, Experiment]]) -> Iter
         host = fqdn(service, namespace)
         owner = f"the experiment {experiment.name} ({file})"
         move = "move its routes into the experiment file, or end the experiment"
-        for one in manifests.of("VirtualService", ISTIO):
-            at = hosts(one).get(host)
-            if at is None or one.managed or "mesh" not in gateways(one):
+        for one, at in manifests.by_host.get(host, ()):
+            if one.managed or "mesh" not in gateways(one):
                 continue
             why = f"{host} is routed by {owner} too: two VirtualServices on one host, which is obeyed is not defined"
             yield report(one, at, "spec-conflict", why, move)
-        for one in manifests.of("DestinationRule", ISTIO):
-            at = one.spec.get("host")
-            if at is not None and at.text and fqdn(at.text, one.namespace) == host and not one.managed:
+        for one in manifests.rules(host):
+            target = one.spec.get("host")
+            if target is not None and "*" not in target.node.raw and not one.managed:
                 why = f"{host} gets its subsets from {owner} too"
                 correct = "one DestinationRule a host: leave it to the experiment"
-                yield report(one, at, "spec-conflict", why, correct, Severity.WARNING)
+                yield report(one, target, "spec-conflict", why, correct, Severity.WARNING)
         for one in manifests.of("HTTPRoute", GATEWAY, LINKERD):
             for parent in one.spec.items("parentRefs"):
                 named = (parent.word("name"), parent.word("namespace") or one.namespace)

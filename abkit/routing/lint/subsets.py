@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from abkit.errors import did_you_mean
 from abkit.routing.lint.finding import Finding, Severity
-from abkit.routing.lint.istio import destinations, rules_of
+from abkit.routing.lint.istio import Destination, destinations
 from abkit.routing.lint.objects import ARGO, FLAGGER, ISTIO, Manifests, Object, fqdn, report
 from abkit.routing.lint.value import Value
 
@@ -15,20 +15,35 @@ __all__ = ["check"]
 
 def check(manifests: Manifests) -> Iterator[Finding]:
     """Findings about subsets."""
+    order = {id(one): number for number, one in enumerate(manifests.objects)}
     for service in manifests.of("VirtualService", ISTIO):
+        told: set[str] = set()
         for target in destinations(service):
-            if target.subset:
-                yield from _undefined(manifests, service, target.value, target.host, target.subset)
+            for finding in _undefined(manifests, order, service, target):
+                # That nobody defines it is said of each place, that the order is wrong once a host.
+                if finding.severity is not Severity.ERROR:
+                    if target.host in told:
+                        continue
+                    told.add(target.host)
+                yield finding
     for rule in manifests.of("DestinationRule", ISTIO):
         yield from _labels(manifests, rule)
 
 
-def _undefined(manifests: Manifests, service: Object, value: Value, host: str, subset: str) -> Iterator[Finding]:
-    rules = rules_of(manifests, host)
-    defined = {one.node.raw for rule in rules for item in rule.spec.items("subsets") if (one := item.get("name"))}
-    if subset in defined:
+def _undefined(
+    manifests: Manifests, order: Mapping[int, int], service: Object, target: Destination
+) -> Iterator[Finding]:
+    value, host, subset = target.value, target.host, target.subset
+    if not subset:
         return
+    rules = manifests.rules(host)
+    defined = {
+        one.node.raw: rule for rule in rules[::-1] for item in rule.spec.items("subsets") if (one := item.get("name"))
+    }
     at = value.get("subset") or value
+    if subset in defined:
+        yield from _order(order, service, at, defined[subset])
+        return
     if not rules:
         why = f"no DestinationRule for {host} is among the manifests: nothing defines the subset {subset}, and its "
         why += "requests get 503"
@@ -54,10 +69,23 @@ def _labels(manifests: Manifests, rule: Object) -> Iterator[Finding]:
             why = "a subset without labels is all pods of the host, whatever their version"
             yield report(rule, subset, "subset-without-labels", why, "labels: {version: v1}", Severity.WARNING)
             continue
+        if labels.get("version") is None:
+            why = "the labels have no version: Istio's metrics carry the pods' label version as destination_version, "
+            why += "never the subset's name, and can't tell this subset apart"
+            yield report(rule, labels, "subset-without-version", why, "labels: {version: v1}", Severity.NOTE)
         yield from _no_pods(manifests, rule, host, labels)
     if policy is None and not rule.spec.items("subsets") and rule.spec.get("host") is not None:
         why = "has neither subsets nor a traffic policy: it does nothing"
         yield report(rule, rule.spec, "empty-destination-rule", why, "add subsets, or delete it", Severity.WARNING)
+
+
+def _order(order: Mapping[int, int], service: Object, at: Value, rule: Object) -> Iterator[Finding]:
+    if order[id(service)] < order[id(rule)]:
+        why = (
+            f"the subset {at.node.raw} is defined in {rule.place}, which is applied later: requests get 503 in between"
+        )
+        correct = "apply DestinationRules before the VirtualServices that name their subsets, and remove them after"
+        yield report(service, at, "subset-order", why, correct, Severity.NOTE)
 
 
 def _pairs(value: Value | None) -> set[tuple[str, str]]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from abkit.routing.lint.finding import Finding, Severity
-from abkit.routing.lint.istio import policies, rules_of, splits
+from abkit.routing.lint.istio import policies, splits
 from abkit.routing.lint.objects import GATEWAY, ISTIO, LINKERD, SMI, Manifests, Object, fqdn, report
 from abkit.routing.lint.value import Value
 
@@ -120,7 +120,7 @@ def _single(one: Object, target: Value) -> Iterator[Finding]:
 
 def _consistent_hash(manifests: Manifests, one: Object, at: Value, targets: Sequence[Value]) -> Iterator[Finding]:
     hosts = dict.fromkeys(fqdn(target.word("destination", "host"), one.namespace) for target in targets)
-    for rule in {id(rule): rule for host in hosts for rule in rules_of(manifests, host)}.values():
+    for rule in {id(rule): rule for host in hosts for rule in manifests.rules(host)}.values():
         for policy in policies(rule):
             if (hashed := policy.get("loadBalancer", "consistentHash")) is not None:
                 why = (

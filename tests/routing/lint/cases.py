@@ -135,6 +135,8 @@ CASES = [
         + "---\n"
         + service(f"{{{TO}, mirrors: [{{destination: {{host: a, subset: v2}}}}]}}"),
     ),
+    ("subset-order", "---\n".join(two(1, 1).split("---\n")[::-1]), two(1, 1)),
+    ("subset-without-version", rule("subsets: [{name: v1, labels: {app: a-v1}}]"), SUBSETS),
     ("subset-without-labels", rule("subsets: [{name: v1}]"), SUBSETS),
     ("subset-twice", rule("subsets: [{name: v1, labels: {v: a}},\n {name: v1, labels: {v: b}}]"), SUBSETS),
     ("empty-destination-rule", rule(""), rule("trafficPolicy: {loadBalancer: {simple: RANDOM}}")),
