@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit lint types contract check lock recording calibrate wheel system clean
+.PHONY: help demo test test-unit lint types contract check lock recording calibrate torture wheel system clean
 
 help:  ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ calibrate: $(STAMP)  ## false-positive rates, coverage and the cost of looks, on
 
 benchmark: $(STAMP)  ## timings, printed and not asserted
 	$(BIN)/python -m tests.benchmarks.statistics
+
+torture: $(STAMP)  ## 100 pulls killed at random moments, and a writer with four readers for 5 minutes
+	$(BIN)/python -m tests.torture
 
 recording: $(STAMP)  ## write data/recordings/ again: the same bytes
 	$(BIN)/python -m abkit.simulate.recording data

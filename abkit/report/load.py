@@ -29,14 +29,14 @@ class Loaded:
     unreadable: tuple[str, ...]
 
 
-def load(db_path: Path | str, *, wait: float = 3.0) -> Loaded:
+def load(db_path: Path | str, *, wait: float = 10.0) -> Loaded:
     """Read the newest evaluation of each experiment.
 
     One document that can't be read doesn't hide the others.
 
     Args:
         db_path: The store's file.
-        wait: Seconds to wait for a writer; short, as somebody waits for the page.
+        wait: Seconds to wait for a writer.
 
     Raises:
         InputError: There is no such file.

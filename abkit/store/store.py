@@ -196,6 +196,8 @@ class Store:
             "verdict": str(evaluation.verdict),
             "document": document,
         }
+        if self.exists and [row.document for row in self.verdicts(evaluation.experiment, limit=1)] == [document]:
+            return False  # without keeping readers out
         results = [
             {"metric": metric.metric, "variant": metric.variant, "document": metric.model_dump_json()}
             for metric in evaluation.metrics
