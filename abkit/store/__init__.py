@@ -16,8 +16,11 @@ from abkit.store.records import (
     Written,
 )
 from abkit.store.store import Store
+from abkit.store.upkeep import Compacted, Condition, backup, check, compact
 
 __all__ = [
+    "Compacted",
+    "Condition",
     "Flag",
     "InputRow",
     "Known",
@@ -30,4 +33,7 @@ __all__ = [
     "VerdictRow",
     "Weight",
     "Written",
+    "backup",
+    "check",
+    "compact",
 ]

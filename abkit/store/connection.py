@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Final
 
@@ -17,10 +17,10 @@ from abkit.queries.sql import sql
 from abkit.store.turns import Place, TooLate, place_of, turn
 from abkit.store.undo import keep, recover, undo_path
 
-__all__ = ["connected", "translated"]
+__all__ = ["CONFIG", "connected", "translated"]
 
 # Extensions beyond the bundled ones can't be downloaded everywhere, and a reader must not try.
-_CONFIG: Final = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+CONFIG: Final = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
 # A pull holds a bounded number of samples; what DuckDB does with them stays within this much memory, and beyond it
 # goes to the disk beside the store. (Its default is 80 % of what the machine or the container has.)
 _MOST_MEMORY: Final = "2 GiB"
@@ -30,13 +30,17 @@ _PAUSE: Final = 0.02
 
 
 @contextmanager
-def connected(path: Path, *, read_only: bool, wait: float) -> Iterator[duckdb.DuckDBPyConnection]:
+def connected(
+    path: Path, *, read_only: bool, wait: float, alone: bool = False, then: Callable[[], None] | None = None
+) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection to the store's file, closed at the end; what a writer committed lies in the file then.
 
     Args:
         path: The file.
         read_only: Open for reading, beside other readers.
         wait: Seconds to wait for other threads and processes.
+        alone: Let nobody in until `then` has been called.
+        then: Called when the connection is closed, whether or not there was an error.
 
     Raises:
         StoreLocked: Others still have it.
@@ -48,10 +52,14 @@ def connected(path: Path, *, read_only: bool, wait: float) -> Iterator[duckdb.Du
     with ExitStack() as held:
         try:
             held.enter_context(place.taken(read_only=read_only, deadline=deadline))
-            connection = _open(path, place, read_only=read_only, deadline=deadline)
+            if alone:
+                held.enter_context(turn(path, read_only=False, deadline=deadline))
+            connection = _open(path, place, read_only=read_only, alone=alone, deadline=deadline)
         except TooLate as late:
             raise _locked(path, late.process, wait) from None
         # DuckDB's lock is the process': closing any handle of the file gives it up, so this one goes last.
+        if then is not None:
+            held.callback(then)
         handles = held.enter_context(ExitStack())
         try:
             with translated(path):
@@ -73,12 +81,12 @@ def translated(path: Path) -> Iterator[None]:
         raise _unusable(path, error) from None
 
 
-def _open(path: Path, place: Place, *, read_only: bool, deadline: float) -> duckdb.DuckDBPyConnection:
+def _open(path: Path, place: Place, *, read_only: bool, alone: bool, deadline: float) -> duckdb.DuckDBPyConnection:
     if read_only and not path.exists():
         msg = f"{path}: no store here: run abkit pull first, or name the store with --db"
         raise StoreUnusable(msg)
     if not read_only:
-        with turn(path, read_only=False, deadline=deadline):
+        with nullcontext() if alone else turn(path, read_only=False, deadline=deadline):
             while (connection := _try(path, place, read_only=False, deadline=deadline)) is None:
                 time.sleep(_PAUSE)
             return connection
@@ -100,7 +108,7 @@ def _try(path: Path, place: Place, *, read_only: bool, deadline: float) -> duckd
         with place.condition:
             if not place.connections:
                 _prepare(path, read_only=read_only)
-            connection = _set_up(duckdb.connect(path, read_only=read_only, config=dict(_CONFIG)), read_only=read_only)
+            connection = _set_up(duckdb.connect(path, read_only=read_only, config=dict(CONFIG)), read_only=read_only)
             place.connections += 1
     except BlockingIOError:
         holder = None
@@ -135,7 +143,7 @@ def _prepare(path: Path, *, read_only: bool) -> None:
         # DuckDB makes a file piece by piece: nobody must find half of one.
         begun = path.with_name(f".{path.name}.new")
         begun.unlink(missing_ok=True)
-        duckdb.connect(begun, config=dict(_CONFIG)).close()
+        duckdb.connect(begun, config=dict(CONFIG)).close()
         begun.rename(path)
 
 

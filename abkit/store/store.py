@@ -12,12 +12,11 @@ from typing import Any, Final
 import duckdb
 import pyarrow as pa
 
-from abkit import __version__
-from abkit.errors import StoreUnusable, StoreVersion
 from abkit.evidence import Evaluation
-from abkit.queries.sql import migrations, sql
+from abkit.queries.sql import sql
 from abkit.store.connection import connected
 from abkit.store.records import Known, KnownSeries, Pull, Quality, Read, VerdictRow, Weight, Written
+from abkit.store.schema import check_version, is_current, migrate
 from abkit.store.writing import run, write_pull
 from abkit.window import Window
 
@@ -229,7 +228,7 @@ class Store:
     @contextmanager
     def _reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
         with connected(self.path, read_only=True, wait=self._wait) as connection:
-            current = _version(connection, self.path) == migrations()[-1][0]
+            current = is_current(check_version(connection, self.path))
             if current:
                 yield connection
         if not current:
@@ -240,36 +239,9 @@ class Store:
     @contextmanager
     def _writing(self) -> Iterator[duckdb.DuckDBPyConnection]:
         with connected(self.path, read_only=False, wait=self._wait) as connection:
-            _migrate(connection, _version(connection, self.path))
+            migrate(connection, check_version(connection, self.path))
             yield connection
-
-
-def _version(connection: duckdb.DuckDBPyConnection, path: Path) -> int:
-    try:
-        version, writer = next((int(number), str(name)) for number, name in run(connection, "store/version"))
-    except duckdb.CatalogException:
-        if run(connection, "store/tables"):
-            msg = f"{path}: is a DuckDB file but not abkit's: name another store with --db; it was left as it is"
-            raise StoreUnusable(msg) from None
-        return 0
-    newest = migrations()[-1][0]
-    if version > newest:
-        msg = (
-            f"{path}: written by abkit {writer} (store version {version}); this is abkit {__version__}, which knows "
-            f"up to {newest}: upgrade abkit, or name another store with --db"
-        )
-        raise StoreVersion(msg)
-    return version
 
 
 def _milliseconds(moment: datetime | None) -> int | None:
     return None if moment is None else round(moment.timestamp() * 1000)
-
-
-def _migrate(connection: duckdb.DuckDBPyConnection, version: int) -> None:
-    for target, statements in migrations():
-        if target > version:
-            connection.execute("BEGIN")
-            connection.execute(statements)
-            run(connection, "store/mark_version", version=target, abkit=__version__)
-            connection.execute("COMMIT")

@@ -22,7 +22,7 @@ from typing import BinaryIO, Final
 
 import numpy as np
 
-__all__ = ["keep", "recover", "undo_path"]
+__all__ = ["keep", "recover", "sync_folder", "undo_path"]
 
 _MAGIC: Final = b"abkit undo 1\n"
 _DIGEST: Final = 32
@@ -73,7 +73,7 @@ def keep(path: Path, file: BinaryIO, blocks: Sequence[int]) -> None:
         undo.write(digest.digest())
         undo.flush()
         os.fsync(undo.fileno())
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def recover(path: Path) -> None:
@@ -158,7 +158,8 @@ def _read(file: BinaryIO, offset: int, length: int) -> bytes:
     return content
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Bring the names in a folder down to the disk."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

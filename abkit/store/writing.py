@@ -18,7 +18,7 @@ import pyarrow as pa
 from abkit.queries import sql
 from abkit.store.records import InputRow, Pull, Quality, Read, SeriesRow, Weight, Written
 
-__all__ = ["MINUTES_KEPT_MS", "run", "write_pull"]
+__all__ = ["MINUTES_KEPT_MS", "cutoff_of", "keep_rows", "run", "write_pull"]
 
 _HOUR: Final = 3_600_000
 MINUTES_KEPT_MS: Final = 48 * _HOUR
@@ -112,20 +112,20 @@ def _write(connection: duckdb.DuckDBPyConnection, pull: Pull) -> Quality:
         run(connection, "store/delete_samples", experiment=name)
         run(connection, "store/insert_samples")
         run(connection, "store/delete_increments", experiment=name, from_ms=first)
-        _keep(connection, "fresh", "increments", experiment=name, from_ms=first)
+        keep_rows(connection, "fresh", "increments", experiment=name, from_ms=first)
         run(connection, "store/insert_increments")
         run(connection, "store/mark_gaps", experiment=name)
     start, end = _reach(connection, name)
     if start is not None and end is not None:
-        cutoff = _cutoff(end)
+        cutoff = cutoff_of(end)
         if stale or start != old_start:
             _facts(connection, name, -_FAR, _FAR, cutoff)
         else:
             # The cells at the old watermark were cut short there.
             first = min([old_end or end, *(_from(read) for read in pull.reads)])
             last = max([end, *([_last(connection)] if pull.reads else [])])
-            if old_end is not None and _cutoff(old_end) < cutoff:
-                _facts(connection, name, _cutoff(old_end), min(cutoff, _hour(first)), cutoff)
+            if old_end is not None and cutoff_of(old_end) < cutoff:
+                _facts(connection, name, cutoff_of(old_end), min(cutoff, _hour(first)), cutoff)
             _facts(connection, name, _hour(first), _hour(last) + _HOUR, cutoff)
     quality = _quality(connection, pull)
     run(
@@ -174,11 +174,11 @@ def _from(read: Read) -> int:
 def _facts(connection: duckdb.DuckDBPyConnection, name: str, from_ms: int, to_ms: int, cutoff_ms: int) -> None:
     if from_ms >= to_ms:
         return
-    _keep(connection, "fresh_facts", "facts", experiment=name, from_ms=from_ms, to_ms=to_ms, cutoff_ms=cutoff_ms)
+    keep_rows(connection, "fresh_facts", "facts", experiment=name, from_ms=from_ms, to_ms=to_ms, cutoff_ms=cutoff_ms)
     run(connection, "store/replace_facts", experiment=name, from_ms=from_ms, to_ms=to_ms)
 
 
-def _keep(connection: duckdb.DuckDBPyConnection, table: str, query: str, **values: Any) -> None:
+def keep_rows(connection: duckdb.DuckDBPyConnection, table: str, query: str, **values: Any) -> None:
     """Run a query of `queries/sql/` into a temporary table of this connection."""
     connection.execute(f"CREATE OR REPLACE TEMP TABLE {table} AS {sql(query)}", values).fetchall()
 
@@ -212,7 +212,8 @@ def _series_read(pull: Pull) -> int:
     return int(pull.samples["series"].unique().__len__())
 
 
-def _cutoff(end_ms: int) -> int:
+def cutoff_of(end_ms: int) -> int:
+    """From when on facts are kept by minute, of what was read until here."""
     return _hour(end_ms - MINUTES_KEPT_MS)
 
 

@@ -228,7 +228,7 @@ class TestVersion:
         from abkit.queries.sql import migrations
 
         more = (*migrations(), (2, "CREATE TABLE later (one INTEGER);"))
-        monkeypatch.setattr("abkit.store.store.migrations", lambda: more)
+        monkeypatch.setattr("abkit.store.schema.migrations", lambda: more)
         assert store.span("x") == WINDOW
         with duckdb.connect(store.path, read_only=True) as connection:
             assert connection.execute("SELECT max(version) FROM schema_version").fetchall() == [(2,)]
@@ -240,7 +240,7 @@ class TestVersion:
     ) -> None:
         from abkit.store import connection
 
-        monkeypatch.setattr(connection, "_CONFIG", {"memory_limit": has})
+        monkeypatch.setattr(connection, "CONFIG", {"memory_limit": has})
         with connection.connected(store.path, read_only=True, wait=0) as opened:
             assert opened.execute("SELECT current_setting('memory_limit')").fetchall() == [(gets,)]
 

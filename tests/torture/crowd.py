@@ -85,6 +85,7 @@ def main(arguments: Sequence[str]) -> None:
     path, seconds, kind = Path(arguments[0]), float(arguments[1]), arguments[2]
     spec, source = _world(_FIRST + round(seconds) + 60)
     waits: list[float] = []
+
     @contextmanager
     def timed(*args: Any, **options: Any) -> Iterator[duckdb.DuckDBPyConnection]:
         begun = time.monotonic()
