@@ -14,10 +14,18 @@ from abkit.settings import Settings, load_settings
 
 __all__ = ["register"]
 
+_HELP = """Look after the store: check it, make it smaller, copy it.
+
+Examples:
+  abkit store check
+
+  abkit store backup /backups/abkit.duckdb && abkit store compact
+"""
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    group = typer.Typer(no_args_is_help=True, help="Look after the store: check it, make it smaller, copy it.")
+    group = typer.Typer(no_args_is_help=True, help=_HELP)
     for command in (check, compact, backup):
         group.command()(command)
     app.add_typer(group, name="store")
