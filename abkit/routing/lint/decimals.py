@@ -70,7 +70,7 @@ def lost(header: str, texts: Sequence[str]) -> Iterator[Lost]:
     """The expressions of a header that overlook letters, together where the same characters decide.
 
     Args:
-        header: The header's name, in lower case.
+        header: The header's name, in lower case; of cookies only those whose own name says that they carry an id.
         texts: Valid expressions that are matched against it, in full.
 
     >>> (found,) = lost("x-user-id", [".*[02468]$", ".*[13579]$"])
@@ -107,7 +107,7 @@ def _matcher(header: str, text: str) -> Callable[[str], bool] | None:
     lead = ""
     if header == "cookie":
         named = _COOKIE.search(text)
-        if named is None:
+        if named is None or not is_id_header(named[1].lower()):
             return None
         lead = f"{named[1]}="
     return lambda value: re2.fullmatch(expression, lead + value) is not None

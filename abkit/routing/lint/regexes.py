@@ -54,7 +54,7 @@ def _parts(pattern: Pattern, text: str) -> Iterator[Finding]:
     elif pattern.part == "path" and not re2.match(r"\^?[(\[]*(?:\?:)?[/.\\^(\[]", text):
         why = f"'{text[:100]}' must match the whole path, which begins with /: it never does"
         yield report(pattern.owner, pattern.value, "regex-part", why, f"/.*{_group(text)}.*", Severity.WARNING)
-    elif pattern.part in {"header", "query"} and not _METACHARACTERS.intersection(text):
+    elif pattern.part in {"header", "query"} and not _METACHARACTERS.intersection(text) and not pattern.owner.intact:
         why = f"'{text[:100]}' matches this very value and no longer one: an expression must match in full"
         correct = f"exact: '{text[:100]}', or regex: '.*{text[:100]}.*' for a part"
         yield report(pattern.owner, pattern.value, "regex-part", why, correct, Severity.WARNING)

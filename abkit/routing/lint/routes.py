@@ -51,14 +51,15 @@ def _conditions(match: Value) -> frozenset[object]:
             continue
         if name == "uri" and (value.word("prefix") == "/" or value.word("regex") in {".*", "/.*", "^.*$"}):
             continue
-        if value.is_mapping and name in {"headers", "withoutHeaders", "queryParams", "sourceLabels"}:
+        if name == "uri":
+            folded = match.get("ignoreUriCase")
+            found.add((name, value.same(), folded is not None and folded.node.data is True))
+        elif value.is_mapping and name in {"headers", "withoutHeaders", "queryParams", "sourceLabels"}:
             found |= {(name, key, item.same()) for key, item in value.fields()}
         elif value.is_list:
             found.add((name, frozenset(item.same() for item in value.items())))
         else:
             found.add((name, value.same()))
-    if (folded := match.get("ignoreUriCase")) is not None and match.get("uri") is not None:
-        found.add(("ignoreUriCase", folded.same()))
     return frozenset(found)
 
 

@@ -188,6 +188,14 @@ CASES = [
         service(f"{{match: [{{port: 80, method: {{exact: GET}}}}], {TO}}}, {{match: [{{port: 80}}], {TO}}}, {DEFAULT}"),
     ),
     (
+        "unreachable-route",
+        service(f"{{match: [{{uri: {{prefix: /a}}}}], {TO}}}, {{match: [{{uri: {{prefix: /a}}, port: 80}}], {TO}}}"),
+        service(
+            f"{{match: [{{uri: {{prefix: /a}}}}], {TO}}}, "
+            f"{{match: [{{uri: {{prefix: /a}}, ignoreUriCase: true}}], {TO}}}"
+        ),
+    ),
+    (
         "route-name-twice",
         service(f"{{name: n, match: [{{port: 80}}], {TO}}},\n {{name: n, {TO}}}"),
         service(f"{{name: n, match: [{{port: 80}}], {TO}}},\n {{name: m, {TO}}}"),
@@ -253,6 +261,7 @@ CASES = [
         match("cookie: {regex: '.*uid=[^;]*[0-4](;.*)?'}"),
         match("cookie: {regex: '.*uid=[^;]*[02468ace](;.*)?'}"),
     ),
+    ("decimal-regex", match("cookie: {regex: '.*uid=0.*'}"), match("cookie: {regex: '.*beta=0.*'}")),
     ("decimal-regex", match("x-user-id: {regex: '[0-4].*'}"), match("x-user-id: {regex: '(vip|staff)-.*'}")),
     # Gateway API, Linkerd, SMI
     ("linkerd-filter", linkerd("{filters: [{type: RequestMirror}]}"), http_route("{filters: [{type: RequestMirror}]}")),
