@@ -11,6 +11,7 @@ import typer
 from rich.markup import escape
 
 from abkit.cli.options import AsJson, SpecFile, error_console, output, write_json, write_stdout
+from abkit.cli.routing_options import Mesh, SpecFiles, Step, Weights
 from abkit.errors import InputError, Problem, SpecError
 from abkit.files import make_folder, write_text
 from abkit.spec import Experiment, load
@@ -114,26 +115,38 @@ def _line(path: Path, message: str) -> int | None:
 
 
 def routes(
-    spec: SpecFile,
-    mesh: Annotated[str, typer.Option("--mesh", help="The mesh: istio.")] = "istio",
-    weights: Annotated[
-        list[str] | None,
-        typer.Option("--weights", metavar="VERSION=PERCENT", help="Another split: v2=25; the control takes the rest."),
-    ] = None,
+    specs: SpecFiles,
+    mesh: Mesh = "istio",
+    weights: Weights = None,
+    step: Step = None,
+    rollback: Annotated[
+        bool, typer.Option("--rollback", help="The way back: every request to the control, rules and copies included.")
+    ] = False,
     folder: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="DIR", help="Write a file a manifest into this folder.")
     ] = None,
 ) -> None:
-    """Print the mesh's manifests, or write them into a folder.
+    """Print the mesh's manifests, or write them into a folder; experiments on one service are merged.
 
     Examples:
       abkit routes shop.yaml --mesh istio | kubectl diff -f -
 
       abkit routes shop.yaml --weights v2=25 -o manifests/
-    """
-    from abkit.routing import join, parse_weights, render
 
-    manifests = render(load(spec), mesh, parse_weights(weights) if weights else None)
+      abkit routes canary.yaml --step 3
+
+      abkit routes canary.yaml --rollback
+
+      abkit routes button.yaml search.yaml --weights button:v2=25
+    """
+    from abkit.routing import join, render_many, resolve_splits
+
+    if rollback and (weights or step):
+        msg = "--rollback sends everything to the control: leave out --weights and --step"
+        raise InputError(msg)
+    experiments = [load(path) for path in specs]
+    splits = resolve_splits(experiments, weights or (), step or ())
+    manifests = render_many(experiments, mesh, splits, withdrawn=rollback)
     if folder is None:
         write_stdout(join(manifests))
         return

@@ -13,7 +13,8 @@ from abkit.routing.document import content_hash, join, to_yaml
 from abkit.routing.istio import Istio
 from abkit.routing.merging import merge_plans
 from abkit.routing.plan import Plan
-from abkit.routing.weights import parse_weights, resolve_split
+from abkit.routing.weights import parse_weights, resolve_split, resolve_splits
+from abkit.routing.withdrawal import withdrawn_plan
 from abkit.spec import Experiment
 
 __all__ = [
@@ -34,7 +35,9 @@ __all__ = [
     "render",
     "render_many",
     "resolve_split",
+    "resolve_splits",
     "to_yaml",
+    "withdrawn_plan",
 ]
 
 
@@ -76,8 +79,20 @@ def render(
     return _mesh(mesh).render(build_plan(experiment, resolve_split(experiment, weights, step)))
 
 
-def render_many(experiments: Iterable[Experiment], mesh: str = "istio") -> tuple[Manifest, ...]:
-    """Manifests of several experiments with their own splits; those on one service are merged.
+def render_many(
+    experiments: Iterable[Experiment],
+    mesh: str = "istio",
+    splits: Mapping[str, Mapping[str, int]] | None = None,
+    *,
+    withdrawn: bool = False,
+) -> tuple[Manifest, ...]:
+    """Manifests of several experiments; those on one service are merged.
+
+    Args:
+        experiments: The experiments.
+        mesh: The mesh's name.
+        splits: Experiment → variant → basis points, as `resolve_splits` makes them; its own split where left out.
+        withdrawn: Send all requests to the control instead, whatever rules and wishes say.
 
     Raises:
         RoutingError: Two experiments contradict each other, or the mesh can't do it.
@@ -88,8 +103,9 @@ def render_many(experiments: Iterable[Experiment], mesh: str = "istio") -> tuple
     >>> render_many([spec]) == render(spec)
     True
     """
-    renderer = _mesh(mesh)
-    return tuple(found for plan in merge_plans(map(build_plan, experiments)) for found in renderer.render(plan))
+    renderer, given = _mesh(mesh), splits or {}
+    plans = [withdrawn_plan(one) if withdrawn else build_plan(one, given.get(one.name)) for one in experiments]
+    return tuple(found for plan in merge_plans(plans) for found in renderer.render(plan))
 
 
 def _mesh(name: str) -> Mesh:

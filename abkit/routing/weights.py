@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from abkit.assignment import BUCKETS
 from abkit.errors import RoutingError, did_you_mean
 from abkit.spec import Experiment
 
-__all__ = ["parse_weights", "resolve_split"]
+__all__ = ["parse_weights", "resolve_split", "resolve_splits"]
 
 _PERCENT = 100
 
@@ -84,6 +84,60 @@ def resolve_split(
         )
         raise RoutingError(msg)
     return {name: shares.get(name, BUCKETS - total if name == control else 0) for name in experiment.variants}
+
+
+def resolve_splits(
+    experiments: Sequence[Experiment], weights: Iterable[str] = (), steps: Iterable[str] = ()
+) -> dict[str, dict[str, int]]:
+    """The splits of several experiments, from options that may say which experiment they mean.
+
+    Args:
+        experiments: The experiments.
+        weights: `VERSION=PERCENT` where there is one experiment, `EXPERIMENT:VERSION=PERCENT` where there are several.
+        steps: `N`, or `EXPERIMENT:N`.
+
+    Returns:
+        Experiment → variant → basis points; those without an option have their own split.
+
+    Raises:
+        RoutingError: An option names no experiment or an unknown one, or is wrong in itself.
+
+    >>> spec = Experiment.model_validate(
+    ...     {"service": "shop", "variants": {"control": "v1", "treatment": "v2"}, "metrics": ["conversion"]}
+    ... )
+    >>> resolve_splits([spec], ["shop:v2=25"])
+    {'shop': {'control': 7500, 'treatment': 2500}}
+    """
+    names = [experiment.name for experiment in experiments]
+    given: dict[str, list[str]] = {}
+    for option in (part.strip() for text in weights for part in text.split(",")):
+        name, rest = _addressed("--weights", option, names, "VERSION=PERCENT")
+        given.setdefault(name, []).append(rest)
+    chosen: dict[str, int] = {}
+    for option in steps:
+        name, rest = _addressed("--step", option, names, "N")
+        if not rest.isascii() or not rest.isdigit() or name in chosen:
+            msg = f"--step '{option}': should be one step's number for an experiment, from 1 on"
+            raise RoutingError(msg)
+        chosen[name] = int(rest)
+    return {
+        one.name: resolve_split(one, parse_weights(given.get(one.name, ())), chosen.get(one.name))
+        for one in experiments
+    }
+
+
+def _addressed(option: str, text: str, names: Sequence[str], form: str) -> tuple[str, str]:
+    """The experiment that an option is about, and the rest of it."""
+    name, separator, rest = text.partition(":")
+    if not separator and len(names) == 1:
+        return names[0], text
+    if not separator:
+        msg = f"{option} '{text}': which experiment? Write {option} {names[0]}:{form}"
+        raise RoutingError(msg)
+    if name not in names:
+        msg = f"{option} '{text}': no experiment here is called '{name}': {did_you_mean(name, names)}"
+        raise RoutingError(msg)
+    return name, rest
 
 
 def _variant(experiment: Experiment, version: str) -> str:

@@ -147,6 +147,17 @@ def test_routes_prints_yaml_and_writes_files(tmp_path: Path) -> None:
     assert "control=7500,treatment=2500" in texts[-1]
 
 
+def test_routes_goes_by_steps_and_back_and_merges(tmp_path: Path) -> None:
+    canary = EXPERIMENTS / "checkout-canary.yaml"
+    assert "control=7500,treatment=2500" in abkit("routes", canary, "--step", "3", cwd=tmp_path).out
+    assert "control=10000" in abkit("routes", canary, "--rollback", cwd=tmp_path).out
+    both = abkit("routes", canary, EXAMPLE, "--step", "checkout-canary:2", cwd=tmp_path)
+    assert len(list(yaml.safe_load_all(both.out))) == 8
+    wrong = abkit("routes", canary, "--rollback", "--step", "2", cwd=tmp_path)
+    assert (wrong.code, wrong.out) == (2, "")
+    assert "istio" in abkit("routes", "--help", cwd=tmp_path).out
+
+
 def test_validate_takes_the_examples_and_prints_the_schema(tmp_path: Path) -> None:
     specs = sorted(EXPERIMENTS.glob("*.yaml"))
     ran = abkit("validate", *specs, "--json", cwd=tmp_path)

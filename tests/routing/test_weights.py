@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from abkit.errors import RoutingError
-from abkit.routing import parse_weights, resolve_split
+from abkit.routing import parse_weights, resolve_split, resolve_splits
 from tests.routing.specs import experiment, split
 
 THREE = {"variants": split(control=8_000, v2=1_000, v3=1_000), "assignment": {}}
@@ -100,3 +100,31 @@ def test_parse_refuses(option: str) -> None:
 def test_parse_refuses_a_version_named_twice() -> None:
     with pytest.raises(RoutingError, match="'v2' is named twice"):
         parse_weights(["v2=1", "v2=2"])
+
+
+def test_several_experiments_take_options_by_name() -> None:
+    one, two = experiment(metadata={"name": "one"}), experiment(metadata={"name": "two"}, **CANARY)
+    assert resolve_splits([one, two], ["one:v2=25"], ["two:3"]) == {
+        "one": {"control": 7_500, "treatment": 2_500},
+        "two": {"stable": 7_500, "canary": 2_500},
+    }
+    assert resolve_splits([one, two])["one"] == {"control": 5_000, "treatment": 5_000}
+    assert resolve_splits([two], steps=["2"])["two"]["canary"] == 1_000
+
+
+@pytest.mark.parametrize(
+    ("weights", "steps", "words"),
+    [
+        (["v2=25"], [], "which experiment"),
+        ([], ["2"], "Write --step one:N"),
+        (["tow:v2=25"], [], "did you mean 'two'"),
+        ([], ["two:first"], "one step's number"),
+        ([], ["two:1", "two:2"], "one step's number"),
+        (["two:v2=5"], ["two:1"], "not both"),
+        ([], ["one:1"], "has strategy 'ab'"),
+    ],
+)
+def test_options_of_several_experiments_that_are_wrong(weights: list[str], steps: list[str], words: str) -> None:
+    one, two = experiment(metadata={"name": "one"}), experiment(metadata={"name": "two"}, **CANARY)
+    with pytest.raises(RoutingError, match=words):
+        resolve_splits([one, two], weights, steps)
