@@ -11,6 +11,7 @@ from typing import Final
 
 from xxhash import xxh64_intdigest
 
+from abkit.queries.naming import cluster_names, is_pod_of
 from abkit.spec import Experiment
 from abkit.store import SeriesRow
 
@@ -112,7 +113,8 @@ def describe(series: int, source_input: str, labels: Mapping[str, str], experime
     """Read a series' labels.
 
     A series belongs to the variant in its `ab_variant` label where it has one (intention to treat), else to the only
-    variant that has its version (`destination_version`, else `version`).
+    variant that has its version: that of the label `destination_version`, else of the name of Envoy's cluster, else of
+    the label `version`, else of the pod's name (`abkit.queries.naming`).
 
     Args:
         series: Its id.
@@ -120,7 +122,7 @@ def describe(series: int, source_input: str, labels: Mapping[str, str], experime
         labels: `__name__` included.
         experiment: Whose variants and replicates count.
     """
-    version = labels.get("destination_version") or labels.get("version", "")
+    version = _version(labels, experiment)
     if "ab_variant" in labels:
         variant = labels["ab_variant"] if labels["ab_variant"] in experiment.variants else ""
     else:
@@ -188,6 +190,19 @@ def twins(rows: Iterable[SeriesRow], spans: Mapping[int, tuple[int, int]]) -> tu
             if last > until:
                 until, target, job = last, other, other_job
     return tuple(sorted(found))
+
+
+def _version(labels: Mapping[str, str], experiment: Experiment) -> str:
+    """The version that a series is about: its own label may be that of the proxy or the agent that counted."""
+    service = experiment.service.name
+    versions = [variant.version for variant in experiment.variants.values()]
+    cluster, pod = labels.get("envoy_cluster_name", ""), labels.get("pod", "")
+    return (
+        labels.get("destination_version")
+        or next((version for version in versions if cluster in cluster_names(service, version)), "")
+        or labels.get("version")
+        or next((version for version in versions if is_pod_of(service, version, pod)), "")
+    )
 
 
 def _replicate(labels: Mapping[str, str], experiment: Experiment) -> int:

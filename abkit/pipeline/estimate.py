@@ -128,6 +128,20 @@ def _refusal(experiment: Experiment, metric: ResolvedMetric, totals: Totals, arm
     if not all(_instances(metric, totals, name) for name in arms):
         reason = "the series carry no instance, so how much pods differ is unknown"
         return Status(code=StatusCode.DESCRIPTIVE, reason=reason)
+    return _strangers(metric, totals, arms)
+
+
+def _strangers(metric: ResolvedMetric, totals: Totals, arms: tuple[str, str]) -> Status | None:
+    """Why instances are no units: numerator and denominator know them by other names, such as pod and address."""
+    for name in arms:
+        counted = [set(totals.instances(data.id, name)) for data in metric.inputs.values()]
+        if all(counted) and not set.intersection(*counted):
+            one, other = (min(names) for names in counted)
+            reason = (
+                f"numerator and denominator name the pods of {name} otherwise ('{one}', '{other}'), so which belong "
+                "together is unknown: give both the label pod"
+            )
+            return Status(code=StatusCode.DESCRIPTIVE, reason=reason)
     return None
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from abkit.queries.catalogue import catalogue, definition
+from abkit.queries.catalogue import catalogue, definition, entries
+from abkit.queries.entries import Entry
 from abkit.queries.rendering import render
 from abkit.queries.resolving import (
     EXPOSED_USERS,
@@ -19,11 +20,13 @@ from abkit.queries.sql import sql
 __all__ = [
     "EXPOSED_USERS",
     "PROCESS_START",
+    "Entry",
     "Input",
     "ResolvedMetric",
     "ResolvedSegment",
     "catalogue",
     "definition",
+    "entries",
     "render",
     "resolve",
     "resolve_segments",

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import re2
 
 from abkit.errors import QueryError, did_you_mean
 
-__all__ = ["render"]
+__all__ = ["alternatives", "any_of", "render"]
 
 # A double-quoted string with the operator before it; or a string of another kind; or a bare placeholder.
 _PIECE = re.compile(
@@ -68,9 +68,12 @@ def _value(found: re.Match[str], values: Mapping[str, str], place: str, *, liter
         msg = f"{place}: unknown placeholder '${name}'; {did_you_mean(name, values)}"
         raise QueryError(msg)
     value = values[name]
-    if literal:
-        # Each part of "a|b" is an alternative only where the caller joined escaped parts: see `resolving.starts`.
-        value = value if isinstance(value, _Pattern) else str(re2.escape(value))
+    if isinstance(value, _Pattern):
+        if not literal:
+            msg = f"{place}: '${name}' stands for several values: compare with =~ or !~"
+            raise QueryError(msg)
+    elif literal:
+        value = str(re2.escape(value))
     return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
 
 
@@ -80,10 +83,15 @@ class _Pattern(str):
     __slots__ = ()
 
 
-def alternatives(values: list[str]) -> str:
+def alternatives(values: Iterable[str]) -> str:
     r"""A regular expression that matches exactly these values.
 
     >>> print(alternatives(["a.b", "c"]))
     a\.b|c
     """
-    return _Pattern("|".join(str(re2.escape(value)) for value in values))
+    return any_of(str(re2.escape(value)) for value in values)
+
+
+def any_of(patterns: Iterable[str]) -> str:
+    """A regular expression that matches what one of these does; a placeholder's value that is taken as it is."""
+    return _Pattern("|".join(patterns))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from abkit.errors import QueryError
 from abkit.queries.catalogue import definition
+from abkit.queries.placeholders import checked, placeholders
 from abkit.queries.rendering import alternatives, render
 from abkit.resources import folder
 from abkit.spec import Experiment, Kind, MetricDefinition, MetricRef, Role, Scope
@@ -93,7 +94,7 @@ def resolve(experiment: Experiment, *folders: Path) -> tuple[ResolvedMetric, ...
         Each metric once, in the file's order.
 
     Raises:
-        QueryError: A metric is not in the catalogue, or a selector has an unknown placeholder.
+        QueryError: A metric is not in the catalogue, or a selector is not PromQL or has an unknown placeholder.
 
     >>> spec = Experiment.model_validate({
     ...     "service": "shop", "variants": {"control": "v1", "treatment": "v2"}, "metrics": ["conversion"],
@@ -108,18 +109,14 @@ def resolve(experiment: Experiment, *folders: Path) -> tuple[ResolvedMetric, ...
     refs = {ref.metric: ref for ref in experiment.metric_refs}
     for name in (*limits, EXPOSED_USERS):
         refs.setdefault(name, MetricRef(metric=name))
-    values = {
-        "experiment": experiment.name,
-        "service": experiment.service.name,
-        "namespace": experiment.service.namespace,
-    }
+    values = placeholders(experiment)
     resolved = []
     for ref in refs.values():
-        found = definition(ref, *folders)
-        inputs = {
-            role: _input(render(selector, values, f"metric '{found.name}', {role}"))
-            for role, selector in found.roles.items()
-        }
+        found = definition(ref, *folders, mesh=experiment.metrics.mesh)
+        inputs = {}
+        for role, selector in found.roles.items():
+            place = f"metric '{found.name}', {role}"
+            inputs[role] = _input(render(checked(selector, place), values, place))
         resolved.append(ResolvedMetric(name=ref.metric, definition=found, inputs=inputs))
     return tuple(resolved)
 

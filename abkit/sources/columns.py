@@ -9,8 +9,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from abkit.queries.selectors import parse_selector
 from abkit.sources.base import Samples
-from abkit.sources.selectors import parse_selector
 from abkit.window import Window
 
 __all__ = ["BATCH", "Columns"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from abkit.queries.selectors import Selector, parse_selector
 from abkit.sources.base import Samples, Source
-from abkit.sources.selectors import Selector, parse_selector
 from abkit.window import Window
 
 __all__ = ["LabelledSource"]

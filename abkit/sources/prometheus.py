@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Final
 
 from abkit.errors import SourceAnswer
+from abkit.queries.selectors import parse_selector
 from abkit.sources.answers import Unclear
 from abkit.sources.base import Samples
 from abkit.sources.range_vector import RangeVectors
 from abkit.sources.reading import NotOffered, Way
 from abkit.sources.remote_read.messages import SAMPLES, STREAMED_XOR_CHUNKS
 from abkit.sources.remote_read.way import RemoteRead
-from abkit.sources.selectors import parse_selector
 from abkit.sources.transport import Connection, TooMuch
 from abkit.spec import Source as SourceSettings
 from abkit.window import Window

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Final
 
 from abkit.errors import SourceAnswer
+from abkit.queries.selectors import parse_selector
 from abkit.sources.base import Samples
 from abkit.sources.cutting import in_parts
 from abkit.sources.jsonlines import TooManySamples, decode_export
-from abkit.sources.selectors import parse_selector
 from abkit.sources.tidy import tidied
 from abkit.sources.transport import Answer, Connection, TooMuch
 from abkit.spec import Source as SourceSettings

@@ -19,7 +19,7 @@ from abkit.spec.experiment import Experiment, Metadata, Strategy
 from abkit.spec.loading import find_specs, load, loads
 from abkit.spec.matching import Device, Match, Method, NumberRange, SourceWorkload, StringMatch
 from abkit.spec.mesh import Edge, EnvoySettings, GatewayApiSettings, IstioSettings, MeshSettings, ParentGateway
-from abkit.spec.metrics import Direction, Kind, MetricDefinition, MetricRef, Metrics, Role, Scope
+from abkit.spec.metrics import Direction, Kind, Mesh, MetricDefinition, MetricRef, Metrics, Role, Scope
 from abkit.spec.policies import (
     Abort,
     Answer,
@@ -71,6 +71,7 @@ __all__ = [
     "Limit",
     "Looks",
     "Match",
+    "Mesh",
     "MeshSettings",
     "Metadata",
     "Method",

@@ -9,7 +9,7 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from abkit.spec.base import DnsLabel, Model
 
-__all__ = ["Direction", "Kind", "MetricDefinition", "MetricRef", "Metrics", "Role", "Scope"]
+__all__ = ["Direction", "Kind", "Mesh", "MetricDefinition", "MetricRef", "Metrics", "Role", "Scope"]
 
 Selector = Annotated[str, StringConstraints(strict=True, strip_whitespace=True, min_length=1)]
 
@@ -44,6 +44,17 @@ class Scope(StrEnum):
     """Users differ: needs hash replicates."""
     TECHNICAL = "technical"
     """Pods differ too: instances, two-way with replicates where both are known."""
+
+
+class Mesh(StrEnum):
+    """Who counts a service's requests."""
+
+    ISTIO = "istio"
+    """Istio's proxies, at the destination."""
+    LINKERD = "linkerd"
+    """Linkerd's proxies, inbound."""
+    ENVOY = "envoy"
+    """Envoys before the service, one cluster a version: `<service>-<version>` or `<service>_<version>`."""
 
 
 class Role(StrEnum):
@@ -89,7 +100,8 @@ class MetricDefinition(Model):
     labels: tuple[str, ...] = ()
     """The labels its series should have."""
     numerator: Selector | None = None
-    """PromQL selector of counters; `$experiment`, `$service`, `$namespace` are filled in, escaped."""
+    """PromQL selector of counters. Filled in, escaped: `$experiment`, `$service`, `$namespace`; after `=~` also
+    `$clusters` and `$pods`, the names of Envoy's clusters and of the pods after service and version."""
     denominator: Selector | None = None
     """PromQL selector of counters."""
     bucket: Selector | None = None
@@ -163,6 +175,8 @@ class Metrics(Model):
     """What must not get worse than by the margin."""
     secondary: tuple[MetricRef, ...] = ()
     """What is shown beside them, corrected for its number, and decides nothing."""
+    mesh: Mesh = Mesh.ISTIO
+    """Whose counters are meant by the names that several meshes have: `error-rate`, `latency-p99` and their like."""
 
     @model_validator(mode="before")
     @classmethod

@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from abkit.queries.selectors import parse_selector
 from abkit.sources.base import Samples, Source
-from abkit.sources.selectors import parse_selector
 from abkit.window import Window
 
 __all__ = ["MemorySource", "Series", "columns", "exposition", "fetched", "openmetrics", "write_recording"]

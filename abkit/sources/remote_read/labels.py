@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from abkit.errors import SourceAnswer, SourceRefused
+from abkit.queries.selectors import parse_selector
 from abkit.sources.answers import Unclear, plain
-from abkit.sources.selectors import parse_selector
 from abkit.sources.transport import Connection
 from abkit.window import Window
 

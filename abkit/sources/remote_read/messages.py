@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from abkit.errors import SourceAnswer
+from abkit.queries.selectors import Matcher
 from abkit.sources.answers import Unclear, native_histograms, plain
 from abkit.sources.remote_read.wire import encoded, fields, packed, uvarint
-from abkit.sources.selectors import Matcher
 from abkit.window import Window
 
 __all__ = ["SAMPLES", "STREAMED_XOR_CHUNKS", "Part", "parse_chunks", "parse_samples", "read_request"]

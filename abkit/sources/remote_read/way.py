@@ -9,6 +9,7 @@ import cramjam
 import numpy as np
 
 from abkit.errors import SourceAnswer, SourceRefused
+from abkit.queries.selectors import parse_selector
 from abkit.sources.answers import Unclear
 from abkit.sources.base import Samples
 from abkit.sources.reading import NotOffered, Reading
@@ -24,7 +25,6 @@ from abkit.sources.remote_read.messages import (
 )
 from abkit.sources.remote_read.samples import decode_samples
 from abkit.sources.remote_read.xor import Decoded, decode_xor, worth_compiling
-from abkit.sources.selectors import parse_selector
 from abkit.sources.tidy import tidied
 from abkit.sources.transport import Answer, Connection, TooMuch
 from abkit.window import Window

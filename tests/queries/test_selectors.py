@@ -3,8 +3,7 @@ from __future__ import annotations
 import pytest
 
 from abkit.errors import QueryError
-from abkit.queries import catalogue, render
-from abkit.sources.selectors import Matcher, parse_selector
+from abkit.queries.selectors import Matcher, parse_selector
 
 
 def test_name_and_matchers() -> None:
@@ -50,10 +49,3 @@ def test_an_unclosed_brace_ends() -> None:
 def test_a_regular_expression_can_not_run_away() -> None:
     matcher = parse_selector('a{x=~"(a*)*b"}').matchers[1]
     assert not matcher.matches("a" * 5_000)
-
-
-@pytest.mark.parametrize("name", sorted(catalogue()))
-def test_the_whole_catalogue_is_selectors(name: str) -> None:
-    values = {"experiment": 'x"y', "service": "s", "namespace": "n"}
-    for selector in catalogue()[name].roles.values():
-        assert parse_selector(render(selector, values, name)).matchers
