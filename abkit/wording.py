@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import floor, log10
+from math import floor, log2, log10
 
 from abkit.spec import Kind
 
@@ -13,6 +13,7 @@ MISSING = "—"
 """What stands for a number that does not exist."""
 
 _SIGNIFICANT = 3
+_BYTES = ("B", "KiB", "MiB", "GiB", "TiB")
 _MINUS = str.maketrans("-", "−")
 
 Bounds = tuple[float | None, float | None]
@@ -57,6 +58,8 @@ def values(kind: Kind | None, unit: str, *numbers: float | None) -> tuple[str, .
     ('3.21 %', '3.47 %')
     >>> values(Kind.QUANTILE, "s", 0.342, None)
     ('342 ms', '—')
+    >>> values(Kind.GAUGE, "bytes", 150.0 * 2**20, 151.5 * 2**20)
+    ('150 MiB', '152 MiB')
     >>> values(Kind.RATE, "requests/s", 41.23), values(Kind.RATIO, "orders", 0.0432)
     (('41.2 /s',), ('0.0432',))
     """
@@ -142,6 +145,9 @@ def _unit(kind: Kind | None, unit: str, largest: float, *, signed: bool) -> tupl
         return (1000.0, " ms") if largest < 1 else (1.0, " s")
     if unit in {"ms", "milliseconds"}:
         return (1.0, " ms") if largest < 1000 else (0.001, " s")
+    if unit in {"B", "bytes"}:
+        power = min(max(floor(log2(largest) / 10), 0), len(_BYTES) - 1) if largest >= 1 else 0
+        return 1024.0**-power, f" {_BYTES[power]}"
     # Long units ("orders per page view") are said in the metric's meaning: a column of numbers has no room for them.
     return (1.0, " /s") if unit.endswith("/s") else (1.0, "")
 

@@ -16,7 +16,7 @@ from abkit.pipeline.reading import LOOK_BACK_MS, Reader, TooMuch
 from abkit.pipeline.splits import milliseconds, splits
 from abkit.queries import Input, ResolvedMetric, resolve, resolve_segments
 from abkit.sources.base import Source
-from abkit.spec import Experiment, Scope
+from abkit.spec import Experiment, Kind, Role, Scope
 from abkit.store import InputRow, Known, Pull, Quality, Read, Store, Written
 from abkit.window import Window
 
@@ -250,7 +250,7 @@ class _Pulling:
                         f"{metric.name}/{role}"
                         for metric in self._metrics
                         for role, found in metric.inputs.items()
-                        if found.id not in filled
+                        if not found.counts and found.id not in filled
                     ),
                     warnings=tuple(source.warnings),
                 ),
@@ -313,16 +313,25 @@ def _finished(experiment: Experiment, source: Source, known: Known) -> bool:
 
 
 def _needed(metrics: Iterable[ResolvedMetric]) -> list[Input]:
-    """Each distinct input once."""
-    return list({found.id: found for metric in metrics for found in metric.inputs.values()}.values())
+    """Each distinct input once; what counts another one's samples is not fetched."""
+    found = {data.id: data for metric in metrics for data in metric.inputs.values() if not data.counts}
+    return list(found.values())
 
 
 def _input_rows(metrics: Iterable[ResolvedMetric]) -> tuple[InputRow, ...]:
     pairs = [(metric, role, found) for metric in metrics for role, found in metric.inputs.items()]
     technical = {found.id for metric, _, found in pairs if metric.definition.scope is Scope.TECHNICAL}
     return tuple(
-        InputRow(metric.name, role, found.id, found.selector, found.id in technical) for metric, role, found in pairs
+        InputRow(metric.name, _stored(metric, role), found.id, found.selector, found.id in technical)
+        for metric, role, found in pairs
     )
+
+
+def _stored(metric: ResolvedMetric, role: Role) -> str:
+    """What the store calls a role: it takes gauges' values as they are, and not as a counter's."""
+    if metric.definition.kind is Kind.GAUGE:
+        return "samples" if metric.inputs[role].counts else "value"
+    return role
 
 
 def _end(experiment: Experiment, source: Source, now_ms: int, end_ms: int | None) -> int:

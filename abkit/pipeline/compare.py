@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -120,6 +121,18 @@ def _result(
         sequential=None,
         status=found.status,
     )
+    if found.shift is not None and found.shift.shift_ci is not None:
+        low, high = (end if math.isfinite(end) else None for end in found.shift.shift_ci)
+        return result.model_copy(
+            update={
+                "effect": found.shift.shift,
+                "effect_ci": (low, high),
+                "lift": None,
+                "method": found.shift.method,
+                "replication": found.shift.replication,
+                "assumption": found.shift.assumption,
+            }
+        )
     if found.comparison is None:
         return result
     last = found.comparison.at(-1)

@@ -10,6 +10,7 @@ technical             replicates and instances       two-way: the larger of both
 technical             instances                      instances
 quantile              buckets by instance            instances
 rate                  anything                       nothing: traffic follows the split
+gauge                 instances                      instances; with too few of them, intervals: `descriptive`
 ===================== ============================== ==========================================================
 
 A proportion or ratio of counts with fewer than 30 events in an arm is judged otherwise:
@@ -41,6 +42,7 @@ from numpy.typing import NDArray
 
 from abkit import stats
 from abkit.evidence import Status, StatusCode
+from abkit.pipeline.gauges import interval_shift
 from abkit.pipeline.rare import Rare, rare_events, within_looks
 from abkit.pipeline.totals import RANDOMISED, Totals, histogram_defect
 from abkit.queries import ResolvedMetric
@@ -64,6 +66,7 @@ class Estimate:
         rare: Where events are few, look by look; None where the metric counts no events.
         units: Denominators of control and treatment, (look,), cumulative.
         randomised: False where requests that rules route are among those compared, and can't be told apart.
+        shift: Of a gauge with too few instances: how far the arms' intervals lie apart.
     """
 
     status: Status
@@ -74,6 +77,7 @@ class Estimate:
     rare: Rare | None = None
     units: tuple[Floats, Floats] | None = None
     randomised: bool = True
+    shift: stats.Shift | None = None
 
     def exact_at(self, look: int) -> Rare | None:
         """The counts by which a look is judged; None where it is judged by the comparison."""
@@ -108,7 +112,20 @@ def _compare(experiment: Experiment, metric: ResolvedMetric, totals: Totals, arm
         return _by_replicate(experiment, metric, totals, arms)
     names = [_instances(metric, totals, name) for name in arms]
     by = _two_way if _replicated(experiment, metric, totals) else _by_instance
-    return by(experiment, metric, totals, arms, names)
+    found = by(experiment, metric, totals, arms, names)
+    return _of_gauge(experiment, metric, totals, arms, found) if metric.definition.kind is Kind.GAUGE else found
+
+
+def _of_gauge(
+    experiment: Experiment, metric: ResolvedMetric, totals: Totals, arms: tuple[str, str], found: Estimate
+) -> Estimate:
+    """A gauge's estimate by instances; where these are too few, what its intervals show."""
+    if found.comparison is None or (why := found.comparison.at(-1).status) == "ok":
+        return found
+    shift = interval_shift(metric, totals, arms, experiment.analysis.confidence)
+    reason = f"{why}: what lies between these pods need not lie between their versions"
+    status = Status(code=StatusCode.DESCRIPTIVE, reason=reason)
+    return Estimate(status, *_values(metric, totals, arms), shift=shift)
 
 
 def _refusal(experiment: Experiment, metric: ResolvedMetric, totals: Totals, arms: tuple[str, str]) -> Status | None:

@@ -86,6 +86,7 @@ def evaluate(
     unknown = [epoch for epoch in epochs if not epoch.known]
     totals = _totals(experiment, store, window, step, looks, unknown)
     usages, before = _usages(experiment, metrics), pre_period(experiment, store)
+    traffic = _traffic(metrics, totals)
     as_of = moment(window.end_ms) if len(totals.total) else None
     quality = store.quality(experiment.name)
     health = Health(
@@ -105,14 +106,14 @@ def evaluate(
     limits: tuple[LimitResult, ...] = ()
     stage: Stage | None = None
     if experiment.canary is None:
-        without = _without_data(experiment, totals)
+        without = _without_data(experiment, traffic)
         decision = decide_ab(experiment, compared.metrics, health, without, as_of, plan)
     else:
         limits = check_limits(experiment, metrics, totals)
         stage = stage_of(experiment, experiment.canary, in_force(epochs, window.end_ms), window, now=at is None)
         # Cells of time are hours where the store has rolled minutes up.
         stale = _STALE if span.end_ms - window.end_ms < 2 * _DAY else _STALE + timedelta(hours=2)
-        seen = Traffic.read(experiment, store, totals, window, stale)
+        seen = Traffic.read(experiment, store, traffic, window, stale)
         # Until when was asked: a source that has gone empty leaves old data behind, which is no news.
         present = window.end_ms if at is not None else max(window.end_ms, store.pulled_until(experiment.name) or 0)
         data = StageData(
@@ -342,6 +343,11 @@ def _usages(experiment: Experiment, metrics: dict[str, ResolvedMetric]) -> list[
     return [(metrics[name], usage) for name, usage in named.items()]
 
 
+def _traffic(metrics: Mapping[str, ResolvedMetric], totals: Totals) -> Totals:
+    """Totals of what shows traffic; all of them where nothing that the experiment reads would."""
+    return totals.only(inputs) if (inputs := frozenset().union(*(m.events for m in metrics.values()))) else totals
+
+
 def _without_data(experiment: Experiment, totals: Totals) -> list[str]:
     """Variants that should have traffic and have none, in any metric."""
     return [
@@ -361,7 +367,7 @@ def _requests(experiment: Experiment, metrics: dict[str, ResolvedMetric], totals
                 rows = totals.any_rows(data.id, name)
                 if role is Role.BUCKET:
                     rows &= np.isinf(totals.le)
-                if role is not Role.NUMERATOR:
+                if role is not Role.NUMERATOR and data.id in metric.events:
                     found.append(float(totals.total[rows].sum()))
         counts[name] = max(found)
     return counts

@@ -175,7 +175,7 @@ def from_assumptions(experiment: Experiment, metrics: dict[str, ResolvedMetric],
 
 def _check(metric: ResolvedMetric, given: Assumptions) -> None:
     proportion = metric.definition.kind is Kind.PROPORTION
-    if metric.definition.kind in {Kind.RATE, Kind.QUANTILE}:
+    if metric.definition.kind in {Kind.RATE, Kind.QUANTILE, Kind.GAUGE}:
         msg = (
             f"--metric: '{metric.name}' is a {metric.definition.kind}: assumptions say nothing of its noise, pull first"
         )

@@ -110,13 +110,14 @@ class Traffic:
         Args:
             experiment: The experiment file.
             store: Holds the facts.
-            totals: Of the window, by look.
+            totals: Of the window, by look; of inputs that show traffic.
             window: What is analysed.
             stale: Newer traffic than this is looked for to the minute.
         """
         length = (window.end_ms - window.start_ms) / max(totals.looks, 1)
         fresh = Window(max(window.start_ms, window.end_ms - round(stale.total_seconds() * 1000)), window.end_ms)
-        recent = Totals.read(store.totals(experiment.name, fresh), 1, 0.0)
+        wanted = sorted(set(totals.input.tolist()))
+        recent = Totals.read(store.totals(experiment.name, fresh, inputs=wanted), 1, 0.0)
         first: dict[str, datetime] = {}
         last: dict[str, datetime] = {}
         for name in experiment.variants:

@@ -7,7 +7,7 @@ only where they were randomised (`ab_assignment="hash"`); `Totals.everyone` coun
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -108,6 +108,12 @@ class Totals:
     def everyone(self) -> Totals:
         """The same totals, of all requests however assigned: what limits on one variant alone are about."""
         return replace(self, assignment=np.full_like(self.assignment, ""))
+
+    def only(self, inputs: Collection[str]) -> Totals:
+        """The same totals, of some inputs alone."""
+        kept = np.isin(self.input, np.asarray(sorted(inputs), dtype=np.str_))
+        columns = ("input", "variant", "assignment", "replicate", "instance", "le", "epoch", "look", "total")
+        return replace(self, **{name: getattr(self, name)[kept] for name in columns})
 
     def rows(self, input_id: str, variant: str | None = None) -> NDArray[np.bool_]:
         """Rows of an input that may be compared: the randomised ones, or all where the series don't say."""

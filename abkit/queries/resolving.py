@@ -45,10 +45,12 @@ class Input:
     Attributes:
         id: Short stable hash of the selector (12 hex digits).
         selector: PromQL, filled in.
+        counts: Id of the gauges' input whose samples this one counts; empty for what is fetched.
     """
 
     id: str
     selector: str
+    counts: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +60,25 @@ class ResolvedMetric:
     Attributes:
         name: The metric's name.
         definition: What it is.
-        inputs: Role → input.
+        inputs: Role → input. A gauge is a ratio too: its values' sum over their number.
     """
 
     name: str
     definition: MetricDefinition
     inputs: Mapping[Role, Input]
+
+    @property
+    def events(self) -> frozenset[str]:
+        """Ids of the inputs that count what users or clients do, whose increments therefore show traffic.
+
+        What a process uses or holds (CPU, memory) goes on without any.
+        """
+        kind, unit = self.definition.kind, self.definition.unit
+        if kind is Kind.GAUGE or (kind is Kind.RATE and unit and not unit.endswith("/s")):
+            return frozenset()
+        return frozenset(
+            data.id for role, data in self.inputs.items() if kind is not Kind.MEAN or role is not Role.NUMERATOR
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +128,11 @@ def resolve(experiment: Experiment, *folders: Path) -> tuple[ResolvedMetric, ...
     resolved = []
     for ref in refs.values():
         found = definition(ref, *folders, mesh=experiment.metrics.mesh)
-        inputs = {}
+        inputs: dict[Role, Input] = {}
         for role, selector in found.roles.items():
             place = f"metric '{found.name}', {role}"
-            inputs[role] = _input(render(checked(selector, place), values, place))
+            filled = render(checked(selector, place), values, place)
+            inputs |= _sampled(filled) if role is Role.VALUE else {role: _input(filled)}
         resolved.append(ResolvedMetric(name=ref.metric, definition=found, inputs=inputs))
     return tuple(resolved)
 
@@ -200,6 +216,12 @@ def starts(targets: Iterable[tuple[str, str]]) -> tuple[Input, ...]:
 
 def _input(selector: str) -> Input:
     return Input(id=hashlib.sha256(selector.encode()).hexdigest()[:12], selector=selector)
+
+
+def _sampled(selector: str) -> dict[Role, Input]:
+    """Inputs of a gauge: another id than the same selector has as a counter, and that id again for the count."""
+    values = Input(id=_input(f"gauge {selector}").id, selector=selector)
+    return {Role.NUMERATOR: values, Role.DENOMINATOR: Input(f"{values.id}#", selector, counts=values.id)}
 
 
 def _narrowed(selector: str, matcher: str) -> str:

@@ -27,6 +27,8 @@ class Kind(StrEnum):
     """numerator per second; described, never tested: it follows the split."""
     QUANTILE = "quantile"
     """a quantile of a histogram's `_bucket` series."""
+    GAUGE = "gauge"
+    """mean of the values that were sampled, over time and instances: memory, requests in flight, sessions."""
 
 
 class Direction(StrEnum):
@@ -63,6 +65,7 @@ class Role(StrEnum):
     NUMERATOR = "numerator"
     DENOMINATOR = "denominator"
     BUCKET = "bucket"
+    VALUE = "value"
 
 
 _ROLES: dict[Kind, tuple[Role, ...]] = {
@@ -71,6 +74,7 @@ _ROLES: dict[Kind, tuple[Role, ...]] = {
     Kind.MEAN: (Role.NUMERATOR, Role.DENOMINATOR),
     Kind.RATE: (Role.NUMERATOR,),
     Kind.QUANTILE: (Role.BUCKET,),
+    Kind.GAUGE: (Role.VALUE,),
 }
 
 
@@ -96,7 +100,7 @@ class MetricDefinition(Model):
     unit: str = ""
     """What its values are in: `s`, `purchases per page view` …"""
     scope: Scope = Scope.USER
-    """Where its noise comes from."""
+    """Where its noise comes from; a gauge is always technical."""
     labels: tuple[str, ...] = ()
     """The labels its series should have."""
     numerator: Selector | None = None
@@ -106,20 +110,30 @@ class MetricDefinition(Model):
     """PromQL selector of counters."""
     bucket: Selector | None = None
     """PromQL selector of a classic histogram's `_bucket` series."""
+    value: Selector | None = None
+    """PromQL selector of gauges."""
     quantile: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Which quantile, for kind `quantile`: 0.99 is P99."""
     scale: Annotated[float, Field(gt=0)] = 1.0
     """What turns the counters' own unit into the metric's: 0.001 for Istio's milliseconds. It multiplies the numerator
-    of a mean and the bounds (`le`) of buckets."""
+    of a mean, the bounds (`le`) of buckets and the values of a gauge."""
 
     @property
     def roles(self) -> dict[Role, str]:
         """Role → selector, for the roles that this kind has."""
         return {role: selector for role in _ROLES[self.kind] if (selector := getattr(self, role.value)) is not None}
 
+    @model_validator(mode="before")
+    @classmethod
+    def _of_processes(cls, data: Any) -> Any:
+        return {"scope": "technical"} | data if isinstance(data, dict) and data.get("kind") == "gauge" else data
+
     @model_validator(mode="after")
     def _complete(self) -> Self:
         wanted = _ROLES[self.kind]
+        if self.kind is Kind.GAUGE and self.scope is not Scope.TECHNICAL:
+            msg = "a gauge is a process' and not a user's: scope technical, or leave it out"
+            raise ValueError(msg)
         for role in Role:
             given = getattr(self, role.value) is not None
             if given and role not in wanted:

@@ -39,6 +39,8 @@ class Flag(IntFlag):
     """A series' first sample whose past is not known: left out."""
     RELABELLED = 16
     """A series' first sample that goes on where another one with other labels ended."""
+    SAMPLE = 32
+    """No increment: a gauge's value as it was sampled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ class InputRow:
 
     Attributes:
         metric: The metric's name.
-        role: numerator, denominator or bucket.
+        role: numerator, denominator or bucket; of gauges `value`, and `samples` for how many values there are.
         input: The input's id.
         selector: Its PromQL.
         by_instance: Whether facts keep instances beside replicates.

@@ -114,6 +114,7 @@ def _write(connection: duckdb.DuckDBPyConnection, pull: Pull) -> Quality:
         run(connection, "store/delete_increments", experiment=name, from_ms=first)
         keep_rows(connection, "fresh", "increments", experiment=name, from_ms=first)
         run(connection, "store/insert_increments")
+        run(connection, "store/insert_gauges", experiment=name, from_ms=first)
         run(connection, "store/mark_gaps", experiment=name)
     start, end = _reach(connection, name)
     if start is not None and end is not None:

@@ -15,12 +15,14 @@
 --   100 and above 50 times the largest step of the target's counters of the input within five minutes of it, where five or
 --   more moved) has a past that is not known.
 --   Five minutes: the next pull reads that much again, so it does not matter how the window was cut into pulls.
+-- * Gauges have no increments: store/insert_gauges.sql.
 -- * NaN, infinite, negative and absurd values are no counter's: dropped.
 WITH
 own AS (
   SELECT s.series, s.input, s.target, p.from_ms, p.to_ms
   FROM series AS s JOIN pulled AS p ON p.input = s.input
   WHERE s.experiment = $experiment AND s.input <> 'process-start'
+    AND s.input NOT IN (SELECT input FROM inputs WHERE experiment = $experiment AND role = 'value')
 ),
 usable AS (
   SELECT series, ts, value FROM samples WHERE value >= 0 AND value < 1e18

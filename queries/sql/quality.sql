@@ -1,7 +1,12 @@
 -- What a pull's increments rest on, over all that the store holds of an experiment. Parameter: $experiment.
 WITH
 own AS (
-  SELECT series, input, variant, coalesce(nullif(target, ''), CAST(series AS VARCHAR)) AS target
+  SELECT
+    series,
+    input,
+    variant,
+    coalesce(nullif(target, ''), CAST(series AS VARCHAR)) AS target,
+    input IN (SELECT input FROM inputs WHERE experiment = $experiment AND role = 'value') AS gauge
   FROM series WHERE experiment = $experiment
 ),
 flagged AS (
@@ -30,7 +35,7 @@ SELECT
   (SELECT count(*) FROM flagged WHERE flags & 16 <> 0) AS relabelled,
   (
     SELECT count(*) FROM samples AS m JOIN own AS o ON o.series = m.series
-    WHERE o.input <> 'process-start' AND NOT (m.value >= 0 AND m.value < 1e18)
+    WHERE o.input <> 'process-start' AND NOT (m.value < 1e18 AND (m.value >= 0 OR (o.gauge AND m.value > -1e18)))
   ) AS non_finite,
   (
     SELECT count(*) FROM (

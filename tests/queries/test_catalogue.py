@@ -39,7 +39,12 @@ REQUESTS: Facts = {
     "traffic": (Kind.RATE, NONE, Scope.TECHNICAL),
 }
 CPU: Facts = {"cpu-per-request": (M, DOWN, Scope.TECHNICAL)}
-TECHNICAL: Facts = {"cpu": (Kind.RATE, NONE, Scope.TECHNICAL), "process-cpu": (Kind.RATE, NONE, Scope.TECHNICAL)}
+TECHNICAL: Facts = {
+    "cpu": (Kind.RATE, NONE, Scope.TECHNICAL),
+    "memory": (Kind.GAUGE, DOWN, Scope.TECHNICAL),
+    "process-cpu": (Kind.RATE, NONE, Scope.TECHNICAL),
+    "process-memory": (Kind.GAUGE, DOWN, Scope.TECHNICAL),
+}
 USERS: Facts = {
     "active-days-per-user": (R, UP, Scope.USER),
     "active-users": (Kind.RATE, NONE, Scope.USER),
