@@ -23,6 +23,9 @@ Behind the mesh, `Edge(layers={}, behind_mesh=True)` reads what edge and mesh wr
 out: the mesh's mark says the variant. Metrics are exposed by prometheus_client, as ever: `start_http_server`,
 `make_wsgi_app` or `make_asgi_app`. Its multiprocess mode works; the page load time's families are gauges there.
 
+Payments, visits, time on a page and returning users are counted where they are asked for, since each family multiplies
+with variants, replicates and assignments: `more=["payments", "visits", "dwell", "activity"]`.
+
 Before an experiment starts its assignment can be labelled already: `ExperimentMetrics(…, split=…, pre_period=True)` in
 the version that serves everyone. With `analysis.pre-period` what users did then takes noise from what they do later
 (CUPED), and shows in an A/A test whether the split is sound.

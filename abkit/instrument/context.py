@@ -82,14 +82,20 @@ class Context:
         """Note that the response begins. The middleware calls it."""
         self._started = True
 
-    def mark_seen(self, entry: str) -> bool:
-        """Remember an exposure in the marker cookie.
+    def mark_seen(self, entry: str, in_place_of: str | None = None) -> bool:
+        """Remember an exposure, or a day on which the unit came, in the marker cookie.
+
+        Args:
+            entry: What is remembered.
+            in_place_of: Entries that begin with this are forgotten.
 
         Returns:
             Whether it is the unit's first, as far as the marker knows.
         """
         if entry in self._seen:
             return False
+        if in_place_of is not None:
+            self._seen = [one for one in self._seen if not one.startswith(in_place_of)]
         self._seen.append(entry)
         self._new = True
         return True

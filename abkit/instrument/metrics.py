@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import re
+import time
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from threading import Lock
@@ -35,7 +36,23 @@ _BUILT_IN: Final = {
     "orders": "Orders.",
     "revenue": "Revenue, in the shop's currency.",
 }
+_MORE: Final[Mapping[str, Mapping[str, str]]] = {
+    "payments": {
+        "payment_attempts": "Attempts to pay.",
+        "payments": "Attempts to pay that succeeded.",
+    },
+    "visits": {
+        "visits": "Visits.",
+        "bounces": "Visits that ended on the page that they began with.",
+    },
+    "activity": {"active_users": "Users, each once a day (UTC) on which they came."},
+    "dwell": {},
+}
 _LOAD: Final = "ab_page_load_seconds"
+_DWELL: Final = "ab_dwell_seconds"
+_ACTIVE: Final = "active_users"
+_ONCE: Final = {_EXPOSED: "expose(), once a user", _ACTIVE: "active(), once a user and day"}
+_DAY: Final = 86_400
 _REASONS: Final = ("not-marked", "unknown-variant", "other-experiment", "no-replicate", "exposed-too-late")
 _ASSIGNMENTS: Final = ("hash", "rule", "forced", "none")
 _LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
@@ -82,7 +99,10 @@ class ExperimentMetrics:
         replicates: Number of hash replicates, as in the experiment file.
         assignments: The assignments whose children are made at the start; others appear with their first event.
         counters: Counters of your own: name → help text. `wishlist` becomes `ab_wishlist_total`.
+        more: Further families, since each multiplies with variants, replicates and assignments: `payments` (attempts
+            to pay and successes), `visits` (visits and bounces), `dwell` (time on a page), `activity` (users a day).
         page_load_buckets: Upper bounds in seconds, rising.
+        clock: Seconds since the epoch: which day it is.
         registry: Where the families are registered; the client's default one where left out.
 
     Raises:
@@ -102,7 +122,9 @@ class ExperimentMetrics:
         replicates: int = 32,
         assignments: Iterable[str] = ("hash", "rule", "none"),
         counters: Mapping[str, str] | None = None,
+        more: Iterable[str] = (),
         page_load_buckets: Iterable[float] = PAGE_LOAD_BUCKETS,
+        clock: Callable[[], float] = time.time,
         registry: CollectorRegistry | None = None,
     ) -> None:
         self.experiment = experiment
@@ -118,21 +140,27 @@ class ExperimentMetrics:
         self._recent_lock = Lock()
         own = dict(counters or {})
         made = tuple(assignments)
+        self._clock = clock
+        self._more = frozenset(more)
         self._check(split, made, own)
+        built_in = dict(_BUILT_IN)
+        for name in sorted(self._more):
+            built_in |= _MORE[name]
         target = REGISTRY if registry is None else registry
         try:
             self._bounds = with_infinity(page_load_buckets)
             self._counters = {
                 name: family(target, f"ab_{name}", partial(CounterFamily, f"ab_{name}", words))
-                for name, words in (_BUILT_IN | own).items()
+                for name, words in (built_in | own).items()
             }
-            self._sum, self._count = (
-                family(target, name, partial(UntypedFamily, name, words))
-                for name, words in (
-                    (f"{_LOAD}_sum", "Page load time in seconds, sum."),
-                    (f"{_LOAD}_count", "Page load time, number of pages."),
+            times = {_LOAD: "Page load time"} | ({_DWELL: "Time on a page"} if "dwell" in self._more else {})
+            self._times = {
+                name: tuple(
+                    family(target, f"{name}_{part}", partial(UntypedFamily, f"{name}_{part}", f"{what}{words}"))
+                    for part, words in (("sum", " in seconds, sum."), ("count", ", number of pages."))
                 )
-            )
+                for name, what in times.items()
+            }
             name, words = f"{_LOAD}_bucket", "Page load time, number of pages that took le seconds at most."
             self._buckets = family(target, name, partial(BucketFamily, name, words))
             name, words = (
@@ -162,6 +190,20 @@ class ExperimentMetrics:
         """Count an order."""
         self.count("orders", who)
 
+    def payment(self, who: Context | Assigned, *, succeeded: bool) -> None:
+        """Count an attempt to pay, and whether it succeeded. Needs `more=["payments"]`."""
+        self.count("payment_attempts", who)
+        if succeeded:
+            self.count("payments", who)
+
+    def visit(self, who: Context | Assigned) -> None:
+        """Count a visit: a session, by your own rule of when one begins. Needs `more=["visits"]`."""
+        self.count("visits", who)
+
+    def bounce(self, who: Context | Assigned) -> None:
+        """Count a visit that ended on its first page, once that is known. Needs `more=["visits"]`."""
+        self.count("bounces", who)
+
     def revenue(self, who: Context | Assigned, amount: float) -> None:
         """Add revenue; refunds are a counter of their own, since counters can't fall."""
         self.count("revenue", who, amount)
@@ -178,10 +220,24 @@ class ExperimentMetrics:
         """
         _amount("page_load", seconds)
         if (place := self._place(who)) is not None:
-            labels = self._labels(place)
-            self._buckets.observe(_without_replicate(labels), self._bounds, seconds)
-            self._sum.add(labels, seconds)
-            self._count.add(labels, 1)
+            self._buckets.observe(_without_replicate(self._labels(place)), self._bounds, seconds)
+            self._time(_LOAD, place, seconds)
+
+    def dwell(self, who: Context | Assigned, seconds: float) -> None:
+        """Count how long a user stayed on a page, once that is known. Needs `more=["dwell"]`.
+
+        Args:
+            who: The request's context, or the place of the unit.
+            seconds: How long; what a page left open would add is yours to cap.
+
+        Raises:
+            InputError: It is no time, the place is not one of the experiment, or the family was not asked for.
+        """
+        _amount("dwell", seconds)
+        if _DWELL not in self._times:
+            raise self._not_asked_for("dwell")
+        if (place := self._place(who)) is not None:
+            self._time(_DWELL, place, seconds)
 
     def count(self, name: str, who: Context | Assigned, amount: float = 1) -> None:
         """Count an event.
@@ -195,12 +251,14 @@ class ExperimentMetrics:
             InputError: There is no such counter, the amount is negative or no number, or the place is not one of the
                 experiment.
         """
-        if name not in self._counters or name == _EXPOSED:
-            if name == _EXPOSED:
-                msg = f"experiment {self.experiment}: {_EXPOSED} are counted by expose(), once a user"
-            else:
-                words = did_you_mean(name, self._counters.keys() - {_EXPOSED})
-                msg = f"experiment {self.experiment}: no counter '{name}': {words}"
+        if name in _ONCE:
+            msg = f"experiment {self.experiment}: {name} are counted by {_ONCE[name]}"
+            raise InputError(msg)
+        if name not in self._counters:
+            if group := next((group for group, families in _MORE.items() if name in families), None):
+                raise self._not_asked_for(group)
+            words = did_you_mean(name, self._counters.keys() - _ONCE.keys())
+            msg = f"experiment {self.experiment}: no counter '{name}': {words}"
             raise InputError(msg)
         _amount(name, amount)
         if (place := self._place(who)) is not None:
@@ -221,23 +279,52 @@ class ExperimentMetrics:
         place = self._place(context)
         if place is None or context.unit is None:
             return False
-        entry = self.experiment if place.assignment == "hash" else f"{self.experiment}_{place.assignment}"
+        return self._once(_EXPOSED, context, place, self._entry(place))
+
+    def active(self, context: Context) -> bool:
+        """Note that the user is here today, and count the user if it is for the first time on this day (UTC).
+
+        Call it where you call `expose`, which says the rest: how often those who saw the experiment come back is
+        `active-days-per-user`. Needs `more=["activity"]`.
+
+        Returns:
+            Whether the user was counted.
+
+        Raises:
+            InputError: The family was not asked for.
+        """
+        if _ACTIVE not in self._counters:
+            raise self._not_asked_for("activity")
+        place = self._place(context)
+        if place is None or context.unit is None:
+            return False
+        days = f"{self._entry(place)}_d"
+        return self._once(_ACTIVE, context, place, f"{days}{int(self._clock() // _DAY)}", days)
+
+    def _entry(self, place: Assigned) -> str:
+        """What the marker calls the experiment."""
+        return self.experiment if place.assignment == "hash" else f"{self.experiment}_{place.assignment}"
+
+    def _once(
+        self, counter: str, context: Context, place: Assigned, entry: str, in_place_of: str | None = None
+    ) -> bool:
+        """Count a unit that the marker doesn't know for this entry, and mark it."""
         if entry in context.seen:
             return False
         if context.started:
             self._uncounted.add((self.experiment, self.version, "exposed-too-late"), 1)
             return False
-        context.mark_seen(entry)
+        context.mark_seen(entry, in_place_of)
         with self._recent_lock:
             # Requests that a browser sends side by side carry no marker yet.
-            key = (entry, context.unit)
+            key = (entry, context.unit or "")
             known = key in self._recent
             self._recent[key] = None
             self._recent.move_to_end(key)
             if len(self._recent) > _RECENT:
                 self._recent.popitem(last=False)
         if not known:
-            self._counters[_EXPOSED].add(self._labels(place), 1)
+            self._counters[counter].add(self._labels(place), 1)
         return not known
 
     def assigned(self, context: Context) -> Assigned | None:
@@ -279,6 +366,15 @@ class ExperimentMetrics:
         self._uncounted.add((self.experiment, self.version, place), 1)
         return None
 
+    def _time(self, name: str, place: Assigned, seconds: float) -> None:
+        total, number = self._times[name]
+        labels = self._labels(place)
+        total.add(labels, seconds)
+        number.add(labels, 1)
+
+    def _not_asked_for(self, group: str) -> InputError:
+        return InputError(f"experiment {self.experiment}: '{group}' is not counted: ask for it, more=['{group}']")
+
     def _labels(self, place: Assigned) -> tuple[str, ...]:
         """Values of `LABELS`."""
         number = place.replicate
@@ -293,7 +389,8 @@ class ExperimentMetrics:
         )
 
     def _create(self, assignments: Iterable[str]) -> None:
-        families: tuple[Family, ...] = (*self._counters.values(), self._sum, self._count)
+        times = [one for pair in self._times.values() for one in pair]
+        families: tuple[Family, ...] = (*self._counters.values(), *times)
         for assignment in assignments:
             numbers: list[int | None] = [] if assignment == "none" else list(range(self.replicates))
             if assignment != "hash":
@@ -327,12 +424,16 @@ class ExperimentMetrics:
         for assignment in assignments:
             if assignment not in _ASSIGNMENTS:
                 raise refuse(f"no assignment '{assignment}': {did_you_mean(assignment, _ASSIGNMENTS)}")
+        for name in self._more:
+            if name not in _MORE:
+                raise refuse(f"more: nothing is called '{name}': {did_you_mean(name, _MORE)}")
         for name in own:
             if not _NAME.fullmatch(name) or f"_{name}".endswith(_SUFFIXES):
                 raise refuse(
                     f"counter '{name}' should be snake_case without a suffix: wishlist becomes ab_wishlist_total"
                 )
-            if name in _BUILT_IN or name.startswith("page_load_seconds"):
+            taken = _BUILT_IN.keys() | {one for families in _MORE.values() for one in families}
+            if name in taken or name.startswith(("page_load_seconds", "dwell_seconds")):
                 raise refuse(f"counter '{name}' is built in: give yours another name")
 
     def _check_place(self, place: Assigned) -> None:
