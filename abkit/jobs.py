@@ -14,7 +14,8 @@ from abkit.evidence import Evaluation
 from abkit.pipeline.collect import collect
 from abkit.pipeline.evaluate import evaluate
 from abkit.pipeline.opening import open_source
-from abkit.spec import find_specs, load
+from abkit.queries.own import load_experiment
+from abkit.spec import find_specs
 from abkit.store import Store
 
 __all__ = ["JobResult", "run_once", "worst_exit_code"]
@@ -53,6 +54,7 @@ def run_once(
     now: datetime,
     prometheus: str | None = None,
     fallback: str | None = None,
+    metrics: Path | None = None,
     done: Callable[[JobResult], None] | None = None,
 ) -> tuple[JobResult, ...]:
     """Pull and decide every experiment of a folder.
@@ -63,6 +65,7 @@ def run_once(
         now: The time now.
         prometheus: URL instead of the experiments' own sources.
         fallback: URL for experiments that name no source.
+        metrics: Folder of metrics of one's own.
         done: Called after each experiment.
 
     Raises:
@@ -71,7 +74,7 @@ def run_once(
     log = structlog.get_logger("abkit.jobs")
     results: list[JobResult] = []
     for path in find_specs(folder):
-        result = _run(path, store, now, prometheus, fallback, results)
+        result = _run(path, store, now, prometheus, fallback, metrics, results)
         if result.error is not None:
             log.error("experiment failed", experiment=result.name, error=str(result.error))
         elif result.evaluation is not None:
@@ -97,11 +100,12 @@ def _run(
     now: datetime,
     prometheus: str | None,
     fallback: str | None,
+    metrics: Path | None,
     before: Sequence[JobResult],
 ) -> JobResult:
     name = path.stem
     try:
-        experiment = load(path)
+        experiment = load_experiment(path, metrics)
         name = experiment.name
         if twin := next((other.path for other in before if other.name == name), None):
             msg = f"{path}: metadata.name: {twin} is called '{name}' too: give each experiment a name of its own"

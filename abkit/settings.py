@@ -29,6 +29,8 @@ class Settings(BaseSettings):
     """The store (`ABKIT_DB`)."""
     prometheus: str | None = None
     """Base URL of Prometheus for experiments that name no source (`ABKIT_PROMETHEUS`)."""
+    metrics: Path | None = None
+    """A folder of metrics of your own, `*.promql` (`ABKIT_METRICS`)."""
     lock_wait: Annotated[float, Field(ge=0, le=600)] = 10.0
     """How many seconds to wait for a store that another process holds (`ABKIT_LOCK_WAIT`)."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from abkit.cli.options import AsJson, SpecFile, error_console, output, write_json, write_stdout
+from abkit.cli.options import AsJson, OwnMetrics, SpecFile, error_console, output, write_json, write_stdout
 from abkit.cli.routing_options import Mesh, SpecFiles, Step, Weights
 from abkit.errors import InputError, Problem, SpecError
 from abkit.files import make_folder, write_text
@@ -40,6 +40,7 @@ def validate(
         ),
     ] = None,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of the experiment file.")] = False,
+    metrics: OwnMetrics = None,
     as_json: AsJson = False,
 ) -> None:
     """Check experiment files, and manifests: every error with file, line, field and what would be right.
@@ -66,12 +67,15 @@ def validate(
     from abkit.cli.manifests import check_manifests, show_findings
     from abkit.pipeline.limits import check_definitions
     from abkit.queries import resolve
+    from abkit.queries.own import load_experiment
+    from abkit.settings import load_settings
 
+    folder = load_settings(metrics=metrics).metrics
     problems: list[Problem] = []
     valid: list[tuple[Path, Experiment]] = []
     for path in specs or ():
         try:
-            experiment = load(path)
+            experiment = load_experiment(path, folder)
             check_definitions(experiment, resolve(experiment))
         except SpecError as error:
             problems.extend(error.problems)

@@ -19,6 +19,7 @@ __all__ = [
     "AsJson",
     "Db",
     "ExitCode",
+    "OwnMetrics",
     "Prometheus",
     "SpecFile",
     "error_console",
@@ -36,6 +37,10 @@ Db = Annotated[
 Prometheus = Annotated[
     str | None,
     typer.Option("--prometheus", metavar="URL", help="Base URL of Prometheus, in place of the experiment's source."),
+]
+OwnMetrics = Annotated[
+    Path | None,
+    typer.Option("--metrics", metavar="DIR", help="Folder of your own metrics, *.promql (or ABKIT_METRICS)."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")]
 ExitCode = Annotated[

@@ -9,10 +9,10 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from abkit.cli.options import AsJson, Db, SpecFile, output, write_json
+from abkit.cli.options import AsJson, Db, OwnMetrics, SpecFile, output, write_json
 from abkit.errors import InputError
 from abkit.settings import load_settings
-from abkit.spec import Experiment, load
+from abkit.spec import Experiment
 from abkit.wording import MISSING, count, percent
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ def power(
         float | None,
         typer.Option(metavar="NUMBER", help="Assume this standard deviation of one event, for a mean or a ratio."),
     ] = None,
+    own: OwnMetrics = None,
     as_json: AsJson = False,
 ) -> None:
     """Say what effect can be found now, and how many users and days the planned one takes.
@@ -72,8 +73,9 @@ def power(
     """
     from abkit.pipeline.planning import Assumptions, from_assumptions, from_data
     from abkit.queries import resolve
+    from abkit.queries.own import load_experiment
 
-    experiment = load(spec)
+    experiment = load_experiment(spec, load_settings(metrics=own).metrics)
     metrics = {found.name: found for found in resolve(experiment)}
     if baseline is not None:
         given = Assumptions(metric, baseline, users_per_day, events_per_user, design_effect, deviation)
@@ -93,7 +95,7 @@ def power(
         _print_plan(plan)
 
 
-def bandit(spec: SpecFile, db: Db = None, as_json: AsJson = False) -> None:
+def bandit(spec: SpecFile, db: Db = None, own: OwnMetrics = None, as_json: AsJson = False) -> None:
     """Propose weights by how probable it is that each variant is the best; nothing is changed.
 
     Needs `analysis: {bandit: {floor: 0.1}}` in the experiment file.
@@ -103,7 +105,9 @@ def bandit(spec: SpecFile, db: Db = None, as_json: AsJson = False) -> None:
 
       abkit bandit shop.yaml --json | jq '.proposals[0].weights'
     """
-    experiment = load(spec)
+    from abkit.queries.own import load_experiment
+
+    experiment = load_experiment(spec, load_settings(metrics=own).metrics)
     if experiment.analysis.bandit is None:
         msg = f"{spec}: no proposal is asked for: add analysis: {{bandit: {{floor: 0.1}}}}"
         raise InputError(msg)

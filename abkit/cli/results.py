@@ -17,6 +17,7 @@ from abkit.cli.options import (
     AsJson,
     Db,
     ExitCode,
+    OwnMetrics,
     Prometheus,
     SpecFile,
     now,
@@ -27,7 +28,7 @@ from abkit.cli.options import (
 )
 from abkit.errors import InputError, StoreError
 from abkit.settings import Settings, load_settings
-from abkit.spec import load, parse_duration
+from abkit.spec import parse_duration
 
 if TYPE_CHECKING:
     from abkit.jobs import JobResult
@@ -54,6 +55,7 @@ def pull(
     start: Start = None,
     end: End = None,
     db: Db = None,
+    metrics: OwnMetrics = None,
     as_json: AsJson = False,
 ) -> None:
     """Collect an experiment's samples into the store: what was scraped, exactly; the same window again changes nothing.
@@ -67,11 +69,12 @@ def pull(
     from abkit.pipeline.collect import collect
     from abkit.pipeline.opening import open_source
     from abkit.queries import resolve
+    from abkit.queries.own import load_experiment
     from abkit.report.pulled import print_pull, pull_document
     from abkit.store import Store
 
-    settings = _settings(db=db)
-    experiment = load(spec)
+    settings = _settings(db=db, metrics=metrics)
+    experiment = load_experiment(spec, settings.metrics)
     resolve(experiment)  # an unknown metric is said before anything is reached for
     moment = now()
     begin, until = parse_time(start, "--start", moment), parse_time(end, "--end", moment)
@@ -103,6 +106,7 @@ def verdict(
     at: Annotated[
         str | None, typer.Option(metavar="TIME", help="The moment to look from; the last pull's end where left out.")
     ] = None,
+    metrics: OwnMetrics = None,
     as_json: AsJson = False,
     exit_code: ExitCode = False,
 ) -> None:
@@ -116,11 +120,12 @@ def verdict(
       abkit verdict shop.yaml --exit-code && kubectl apply -f next-step.yaml
     """
     from abkit.pipeline.evaluate import evaluate
+    from abkit.queries.own import load_experiment
     from abkit.report.scorecard import print_scorecard
     from abkit.store import Store
 
-    settings = _settings(db=db)
-    experiment = load(spec)
+    settings = _settings(db=db, metrics=metrics)
+    experiment = load_experiment(spec, settings.metrics)
     store = Store(settings.db, wait=settings.lock_wait)
     evaluation = evaluate(experiment, store, parse_time(at, "--at", now()))
     try:
@@ -142,6 +147,7 @@ def run(
     every: Annotated[str, typer.Option(metavar="DURATION", help="How often, without --once.")] = "1m",
     prometheus: Prometheus = None,
     db: Db = None,
+    metrics: OwnMetrics = None,
     as_json: AsJson = False,
 ) -> None:
     """Pull and decide every experiment of a folder; one that fails doesn't stop the others.
@@ -156,7 +162,7 @@ def run(
     from abkit.jobs import run_once, worst_exit_code
     from abkit.store import Store
 
-    settings = _settings(db=db)
+    settings = _settings(db=db, metrics=metrics)
     try:
         pause = parse_duration(every).total_seconds()
     except ValueError as error:
@@ -169,7 +175,9 @@ def run(
     while True:
         began = time.monotonic()
         moment = now()
-        results = run_once(folder, store, now=moment, prometheus=prometheus, fallback=settings.prometheus)
+        results = run_once(
+            folder, store, now=moment, prometheus=prometheus, fallback=settings.prometheus, metrics=settings.metrics
+        )
         _print_results(results, worst_exit_code(results), as_json, moment)
         if once:
             raise typer.Exit(worst_exit_code(results))

@@ -8,9 +8,8 @@ from typing import Annotated
 import typer
 
 from abkit.cli import log
-from abkit.cli.options import AsJson, Db, SpecFile, now, output, parse_time, write_json
+from abkit.cli.options import AsJson, Db, OwnMetrics, SpecFile, now, output, parse_time, write_json
 from abkit.settings import load_settings
-from abkit.spec import load
 
 __all__ = ["register"]
 
@@ -37,6 +36,7 @@ def trend(
     at: Annotated[
         str | None, typer.Option(metavar="TIME", help="The moment to look from; the last pull's end where left out.")
     ] = None,
+    metrics: OwnMetrics = None,
     as_json: AsJson = False,
 ) -> None:
     """Show each variant now and earlier, whether lifts fade, and hours that stand out: described, never decided on.
@@ -48,12 +48,13 @@ def trend(
     """
     from abkit.pipeline.evaluate import evaluate
     from abkit.pipeline.periods import AGAINST
+    from abkit.queries.own import load_experiment
     from abkit.report.trend import print_trend, trend_document
     from abkit.store import Store
 
-    settings = load_settings(db=db)
+    settings = load_settings(db=db, metrics=metrics)
     log.configure(settings.log_level, settings.log_format)
-    experiment = load(spec)
+    experiment = load_experiment(spec, settings.metrics)
     store = Store(settings.db, wait=settings.lock_wait)
     chosen = AGAINST if against is None else (against.value,)
     evaluation = evaluate(experiment, store, parse_time(at, "--at", now()), chosen)

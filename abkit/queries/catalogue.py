@@ -37,19 +37,13 @@ def entries(*folders: Path) -> tuple[Entry, ...]:
     >>> [entry.mesh for entry in entries() if entry.definition.name == "error-rate"]
     [<Mesh.ENVOY: 'envoy'>, <Mesh.ISTIO: 'istio'>, <Mesh.LINKERD: 'linkerd'>]
     """
-    found: list[Entry] = []
-    for root in (folder("queries") / "promql", *folders):
-        if not root.is_dir():
-            msg = f"{root}: no such folder: name a folder with *.promql files"
-            raise QueryError(msg)
-        for path in sorted(root.rglob("*.promql")):
-            entry = parse(_read(path), str(path), group="" if path.parent == root else path.parent.name)
-            if entry is not None:
-                found = [*_without(found, entry), entry]
+    found = list(_built_in())
+    for root in folders:
+        for entry in _of_folder(root):
+            found = [*_without(found, entry), entry]
     return tuple(found)
 
 
-@cache
 def catalogue(*folders: Path, mesh: Mesh = Mesh.ISTIO) -> Mapping[str, MetricDefinition]:
     """All metrics that may be named in an experiment file.
 
@@ -92,6 +86,24 @@ def definition(ref: MetricRef, *folders: Path, mesh: Mesh = Mesh.ISTIO) -> Metri
         raise QueryError(msg)
     msg = f"metric '{ref.metric}' is not in the catalogue; {did_you_mean(ref.metric, known)}"
     raise QueryError(msg)
+
+
+@cache
+def _built_in() -> tuple[Entry, ...]:
+    found: list[Entry] = []
+    for entry in _of_folder(folder("queries") / "promql"):
+        found = [*_without(found, entry), entry]
+    return tuple(found)
+
+
+def _of_folder(root: Path) -> Iterator[Entry]:
+    if not root.is_dir():
+        msg = f"{root}: no such folder: name a folder with *.promql files"
+        raise QueryError(msg)
+    for path in sorted(root.rglob("*.promql")):
+        entry = parse(_read(path), str(path), group="" if path.parent == root else path.parent.name)
+        if entry is not None:
+            yield entry
 
 
 def _without(found: list[Entry], new: Entry) -> Iterator[Entry]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from abkit.errors import QueryError
 from abkit.queries.catalogue import definition
@@ -20,6 +19,7 @@ __all__ = [
     "Input",
     "ResolvedMetric",
     "ResolvedSegment",
+    "references",
     "resolve",
     "resolve_segments",
     "starts",
@@ -98,12 +98,28 @@ class ResolvedSegment:
     metric: ResolvedMetric
 
 
-def resolve(experiment: Experiment, *folders: Path) -> tuple[ResolvedMetric, ...]:
+def references(experiment: Experiment) -> tuple[MetricRef, ...]:
     """All metrics that an experiment needs: those it names, those its canary limits name, and exposed users.
+
+    Each once, in the file's order, with its definition where the file has it. A limit may name a metric that the file
+    defines inline.
+    """
+    limits = () if experiment.canary is None else tuple(experiment.canary.limits)
+    refs = {ref.metric: ref for ref in experiment.metric_refs}
+    for name in (*limits, EXPOSED_USERS):
+        refs.setdefault(name, MetricRef(metric=name))
+    own = {definition.name: definition for definition in experiment.metrics.definitions}
+    return tuple(
+        ref.model_copy(update={"definition": own[name]}) if ref.definition is None and name in own else ref
+        for name, ref in refs.items()
+    )
+
+
+def resolve(experiment: Experiment) -> tuple[ResolvedMetric, ...]:
+    """All metrics that an experiment needs, with the selectors of what they are made of.
 
     Args:
         experiment: The experiment.
-        folders: Further folders of the catalogue.
 
     Returns:
         Each metric once, in the file's order.
@@ -119,15 +135,10 @@ def resolve(experiment: Experiment, *folders: Path) -> tuple[ResolvedMetric, ...
     >>> resolve(spec)[0].inputs[Role.NUMERATOR].selector
     'ab_purchases_total{ab_experiment="shop"}'
     """
-    limits = () if experiment.canary is None else tuple(experiment.canary.limits)
-    # A limit may name a metric that the experiment file defines inline: the file's definition comes first.
-    refs = {ref.metric: ref for ref in experiment.metric_refs}
-    for name in (*limits, EXPOSED_USERS):
-        refs.setdefault(name, MetricRef(metric=name))
     values = placeholders(experiment)
     resolved = []
-    for ref in refs.values():
-        found = definition(ref, *folders, mesh=experiment.metrics.mesh)
+    for ref in references(experiment):
+        found = definition(ref, mesh=experiment.metrics.mesh)
         inputs: dict[Role, Input] = {}
         for role, selector in found.roles.items():
             place = f"metric '{found.name}', {role}"
@@ -137,7 +148,7 @@ def resolve(experiment: Experiment, *folders: Path) -> tuple[ResolvedMetric, ...
     return tuple(resolved)
 
 
-def resolve_segments(experiment: Experiment, *folders: Path) -> tuple[ResolvedSegment, ...]:
+def resolve_segments(experiment: Experiment) -> tuple[ResolvedSegment, ...]:
     """The metrics that are shown by segment: primary and secondary ones that count what users do.
 
     A segment's inputs are the metric's selectors with one more matcher, so that they are fetched, stored and summed
@@ -145,7 +156,6 @@ def resolve_segments(experiment: Experiment, *folders: Path) -> tuple[ResolvedSe
 
     Args:
         experiment: The experiment.
-        folders: Further folders of the catalogue.
 
     Returns:
         One a label, metric and value, in the file's order; nothing where the experiment names no segments.
@@ -163,7 +173,7 @@ def resolve_segments(experiment: Experiment, *folders: Path) -> tuple[ResolvedSe
     if not experiment.analysis.segments:
         return ()
     names = [ref.metric for ref in (*experiment.metrics.primary, *experiment.metrics.secondary)]
-    metrics = {metric.name: metric for metric in resolve(experiment, *folders)}
+    metrics = {metric.name: metric for metric in resolve(experiment)}
     found = []
     for segment in experiment.analysis.segments:
         for name in names:

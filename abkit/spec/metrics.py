@@ -191,6 +191,10 @@ class Metrics(Model):
     """What is shown beside them, corrected for its number, and decides nothing."""
     mesh: Mesh = Mesh.ISTIO
     """Whose counters are meant by the names that several meshes have: `error-rate`, `latency-p99` and their like."""
+    folder: str | None = None
+    """Folder of your own metrics (`*.promql`, as in `queries/promql`), relative to the experiment file."""
+    definitions: tuple[MetricDefinition, ...] = ()
+    """Metrics of your own that the lists above and a canary's limits may name; those of the folder are added here."""
 
     @model_validator(mode="before")
     @classmethod
@@ -217,5 +221,10 @@ class Metrics(Model):
         for name in names:
             if names.count(name) > 1:
                 msg = f"metric '{name}' is listed {names.count(name)} times: name it once"
+                raise ValueError(msg)
+        own = [definition.name for definition in self.definitions]
+        for name in own:
+            if own.count(name) > 1:
+                msg = f"metric '{name}' is defined {own.count(name)} times: define it once"
                 raise ValueError(msg)
         return self

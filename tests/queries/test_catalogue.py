@@ -127,7 +127,6 @@ class TestCatalogue:
         for mesh in Mesh:
             assert "ab_checkouts_total" in catalogue(tmp_path, mesh=mesh)["error-rate"].roles[Role.NUMERATOR]
         (tmp_path / "mine.promql").write_text("# mesh: linkerd\n" + mine)
-        catalogue.cache_clear()
         assert "ab_checkouts" in catalogue(tmp_path, mesh=Mesh.LINKERD)["error-rate"].roles[Role.NUMERATOR]
         assert "istio_" in catalogue(tmp_path)["error-rate"].roles[Role.NUMERATOR]
 
