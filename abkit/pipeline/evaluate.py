@@ -174,9 +174,9 @@ def evaluate(
             inputs=fingerprint(totals, before, aside.read),
             source=store.source(experiment.name),
             queries={
-                f"{metric.name}.{role}": data.selector
+                f"{metric.name}.{role}": selector
                 for metric in metrics.values()
-                for role, data in metric.inputs.items()
+                for role, selector in metric.selectors.items()
             },
         ),
     )

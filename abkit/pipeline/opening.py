@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from abkit.errors import InputError
 from abkit.sources.base import Source as SampleSource
+from abkit.sources.instant import InstantQueries
 from abkit.sources.labelled import LabelledSource
 from abkit.sources.openmetrics import OpenMetricsSource
 from abkit.sources.prometheus import PrometheusSource
@@ -19,7 +20,7 @@ from abkit.sources.several import SeveralSources
 from abkit.sources.victoriametrics import VictoriaMetricsSource
 from abkit.spec import Experiment, Source
 
-__all__ = ["open_source"]
+__all__ = ["open_questions", "open_source"]
 
 
 def open_source(
@@ -65,6 +66,33 @@ def open_source(
     whole = parts[0] if len(parts) == 1 else SeveralSources(parts)
     replica_labels = tuple(dict.fromkeys(name for source in named for name in source.replica_labels))
     return DeduplicatedSource(whole, replica_labels) if replica_labels else whole
+
+
+def open_questions(
+    experiment: Experiment | None, folder: Path, *, prometheus: str | None = None, fallback: str | None = None
+) -> tuple[InstantQueries, ...]:
+    """The servers of an experiment's samples, for small questions.
+
+    Args:
+        experiment: The experiment file; None where there is none.
+        folder: Where the file lies: its paths are relative to it.
+        prometheus: URL that the user named instead.
+        fallback: URL for experiments that name no source.
+
+    Raises:
+        InputError: No server is named: files can't be asked.
+    """
+    sources = () if experiment is None else experiment.sources
+    if prometheus is not None:
+        named = [_at(sources, prometheus, "--prometheus")]
+    else:
+        named = [source for source in sources if source.prometheus or source.victoriametrics]
+        if not named and fallback is not None:
+            named = [_at(sources, fallback, "ABKIT_PROMETHEUS")]
+    if not named:
+        msg = "no server to ask: give --prometheus URL, ABKIT_PROMETHEUS, or source.prometheus in the experiment file"
+        raise InputError(msg)
+    return tuple(InstantQueries(source, folder) for source in named)
 
 
 def _opened(settings: Source, folder: Path, opened: ExitStack) -> SampleSource:

@@ -68,6 +68,13 @@ class ResolvedMetric:
     inputs: Mapping[Role, Input]
 
     @property
+    def selectors(self) -> Mapping[str, str]:
+        """Role, as a file names it → selector, filled in."""
+        if self.definition.kind is Kind.GAUGE:
+            return {str(Role.VALUE): self.inputs[Role.NUMERATOR].selector}
+        return {str(role): data.selector for role, data in self.inputs.items()}
+
+    @property
     def events(self) -> frozenset[str]:
         """Ids of the inputs that count what users or clients do, whose increments therefore show traffic.
 

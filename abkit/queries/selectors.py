@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,7 @@ import re2
 
 from abkit.errors import QueryError
 
-__all__ = ["Matcher", "Selector", "parse_selector"]
+__all__ = ["Matcher", "Selector", "parse_selector", "written"]
 
 _NAME = re.compile(r"\s*([a-zA-Z_:][a-zA-Z0-9_:]*)\s*")
 _LABEL = re.compile(r"\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*(=~|!~|!=|=)\s*")
@@ -100,6 +100,22 @@ def parse_selector(text: str) -> Selector:
     if not any(not matcher.matches("") for matcher in matchers):
         raise _wrong(text, "give a metric's name, or a matcher that an absent label does not meet")
     return Selector(tuple(matchers))
+
+
+def written(matchers: Iterable[Matcher]) -> str:
+    r"""Conditions as PromQL, values escaped; the metric's name in front of the braces where it is given by `=`.
+
+    >>> print(written(parse_selector('up{job=~"a|b", x="say \\"hi\\""}').matchers))
+    up{job=~"a|b",x="say \"hi\""}
+    """
+    name, conditions = "", []
+    for matcher in matchers:
+        if matcher.label == "__name__" and matcher.operator == "=" and _NAME.fullmatch(matcher.value):
+            name = matcher.value
+        else:
+            value = matcher.value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+            conditions.append(f'{matcher.label}{matcher.operator}"{value}"')
+    return f"{name}{{{','.join(conditions)}}}" if conditions or not name else name
 
 
 def _braces(text: str, position: int, matchers: list[Matcher]) -> int:

@@ -36,7 +36,7 @@ def spec(tmp_path: Path, metrics: str, more: str = "") -> Path:
 
 
 def selectors(experiment: Experiment) -> dict[str, str]:
-    return {metric.name: metric.inputs[Role.NUMERATOR].selector for metric in resolve(experiment)}
+    return {metric.name: next(iter(metric.selectors.values())) for metric in resolve(experiment)}
 
 
 def test_a_folder_beside_the_experiment_file(tmp_path: Path) -> None:
