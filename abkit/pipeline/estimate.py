@@ -32,6 +32,7 @@ weight epoch only.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -329,4 +330,5 @@ def _value(metric: ResolvedMetric, totals: Totals, variant: str) -> float | None
         return sums[Role.NUMERATOR] / totals.seconds if totals.seconds > 0 else None
     if not sums.get(Role.DENOMINATOR):
         return None
-    return sums[Role.NUMERATOR] * metric.definition.scale / sums[Role.DENOMINATOR]
+    value = sums[Role.NUMERATOR] * metric.definition.scale / sums[Role.DENOMINATOR]
+    return value if math.isfinite(value) else None

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from abkit.errors import QueryError
 from abkit.queries import resolve
 from abkit.queries.own import load_experiment
-from abkit.spec import Experiment, Role
+from abkit.spec import Experiment
 
 MINE = """\
 # metric: {name}
