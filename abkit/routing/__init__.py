@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 from abkit.errors import RoutingError, did_you_mean
 from abkit.routing.assign import Assigned, AssignedMany, assign, assign_many
@@ -10,9 +11,13 @@ from abkit.routing.base import Manifest, Mesh
 from abkit.routing.building import build_plan
 from abkit.routing.conditions import Request
 from abkit.routing.document import content_hash, join, to_yaml
+from abkit.routing.gateway import GatewayApi, Linkerd, Smi
 from abkit.routing.istio import Istio
+from abkit.routing.kubernetes import Kubernetes
+from abkit.routing.litmus import Litmus
 from abkit.routing.merging import merge_plans
 from abkit.routing.plan import Plan
+from abkit.routing.rollouts import ArgoRollouts, Flagger
 from abkit.routing.weights import parse_weights, resolve_split, resolve_splits
 from abkit.routing.withdrawal import withdrawn_plan
 from abkit.spec import Experiment
@@ -40,6 +45,17 @@ __all__ = [
     "withdrawn_plan",
 ]
 
+_MESHES: Final[tuple[Mesh, ...]] = (
+    Istio(),
+    Linkerd(),
+    GatewayApi(),
+    Smi(),
+    Flagger(),
+    ArgoRollouts(),
+    Kubernetes(),
+    Litmus(),
+)
+
 
 def meshes() -> Mapping[str, Mesh]:
     """The meshes that abkit writes manifests for, by name.
@@ -47,7 +63,7 @@ def meshes() -> Mapping[str, Mesh]:
     >>> "istio" in meshes()
     True
     """
-    return {mesh.name: mesh for mesh in (Istio(),)}
+    return {mesh.name: mesh for mesh in _MESHES}
 
 
 def render(

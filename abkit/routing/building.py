@@ -71,6 +71,7 @@ def build_plan(experiment: Experiment, split: Mapping[str, int] | None = None) -
         versions=tuple(dict.fromkeys(variant.version for variant in experiment.variants.values())),
         routes=(*_answers(experiment), *_with_effects(experiment, base, weights)),
         settings=experiment.mesh,
+        specs=(experiment,),
         breaker=None if policies.circuit_breaker is None else breaker(policies.circuit_breaker),
         fallback=None if fallback is None else experiment.variants[fallback].version,
     )

@@ -63,6 +63,7 @@ def _merged(plans: Sequence[Plan]) -> Plan:
         layers=tuple(dict.fromkeys(layer for plan in plans for layer in plan.layers)),
         versions=tuple(dict.fromkeys(version for plan in plans for version in plan.versions)),
         routes=tuple(routes),
+        specs=tuple(spec for plan in plans for spec in plan.specs),
         breaker=next((plan.breaker for plan in plans if plan.breaker is not None), None),
         fallback=next((plan.fallback for plan in plans if plan.fallback is not None), None),
     )

@@ -12,7 +12,7 @@ from enum import IntEnum, StrEnum
 from abkit.assignment import assignment_header, bucket_header, experiment_header, variant_header
 from abkit.routing.conditions import ALWAYS, Alternative, Request, fulfils
 from abkit.routing.effects import NO_EFFECTS, Breaker, Effects
-from abkit.spec import MeshSettings, Strategy
+from abkit.spec import Experiment, MeshSettings, Strategy
 
 __all__ = ["Destination", "Layer", "Lot", "Mark", "Plan", "Reply", "Route", "Share", "Split", "Stage", "Target"]
 
@@ -210,6 +210,7 @@ class Plan:
         versions: Every version of the experiment files, once each, in their order; those without weight too.
         routes: In order; the last takes everything.
         settings: What the meshes need to know.
+        specs: What the plan was made from, for what is no routing: pods, stages, drills.
         breaker: The circuit breaker of each version; None for none.
         fallback: The version whose pods take over while those of another one are not healthy; None for none.
     """
@@ -224,6 +225,7 @@ class Plan:
     versions: tuple[str, ...]
     routes: tuple[Route, ...]
     settings: MeshSettings
+    specs: tuple[Experiment, ...]
     breaker: Breaker | None = None
     fallback: str | None = None
 

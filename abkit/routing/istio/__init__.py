@@ -13,9 +13,8 @@ from __future__ import annotations
 from typing import Final
 
 from abkit.routing.base import Manifest
-from abkit.routing.istio.destinationrule import destination_rule, subset_names
+from abkit.routing.istio.destinationrule import API_VERSION, destination_rule, subset_names
 from abkit.routing.istio.envoyfilter import edge, native_hash
-from abkit.routing.istio.objects import API_VERSION
 from abkit.routing.istio.telemetry import telemetry
 from abkit.routing.istio.virtualservice import virtual_service
 from abkit.routing.plan import Plan

@@ -8,11 +8,13 @@ from typing import Any, Final
 
 from abkit.routing.base import Manifest, go_duration, unable
 from abkit.routing.effects import Breaker, breaker
-from abkit.routing.istio.objects import manifest
+from abkit.routing.objects import manifest
 from abkit.routing.plan import Plan
 from abkit.spec import CircuitBreaker
 
-__all__ = ["destination_rule", "subset_names", "subset_of"]
+__all__ = ["API_VERSION", "destination_rule", "subset_names", "subset_of"]
+
+API_VERSION: Final = "networking.istio.io/v1"
 
 _MAX_LABEL: Final = 63
 
@@ -65,7 +67,7 @@ def destination_rule(plan: Plan) -> Manifest:
             f"Subsets that end in -or-else have all pods, those of their version first: while none of them is healthy, "
             f"{plan.fallback} takes over."
         )
-    return manifest(plan, "DestinationRule", spec, comments=comments)
+    return manifest(plan, API_VERSION, "DestinationRule", spec, comments=comments)
 
 
 def _pool(limits: Breaker) -> dict[str, Any]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from abkit.routing.base import Manifest
-from abkit.routing.istio.objects import manifest
 from abkit.routing.lua import edge_filter
+from abkit.routing.objects import manifest
 from abkit.routing.plan import Plan, Stage
 
 __all__ = ["edge", "native_hash"]
@@ -77,11 +77,11 @@ def _filter(
         spec["workloadSelector"] = {"labels": dict(plan.settings.istio.gateway_labels)}
     return manifest(
         plan,
+        _API_VERSION,
         "EnvoyFilter",
         {**spec, "configPatches": patches},
-        api_version=_API_VERSION,
         name=f"abkit-{plan.namespace}-{plan.service}-{part}",
         namespace=namespace,
-        part=part,
+        stem=f"envoyfilter-{part}",
         comments=comments,
     )

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from abkit.assignment import REPLICATE_HEADER, assignment_header, experiment_header, variant_header
 from abkit.routing.base import Manifest
-from abkit.routing.istio.objects import manifest
+from abkit.routing.objects import manifest
 from abkit.routing.plan import Mark, Plan, Target
 
 __all__ = ["telemetry"]
@@ -42,7 +42,7 @@ def telemetry(plan: Plan) -> Manifest:
         ],
     }
     comments = ("Tags istio_requests_total of the service's own proxies; values that no experiment has become none.",)
-    return manifest(plan, "Telemetry", spec, api_version=_API_VERSION, name=f"{plan.service}-abkit", comments=comments)
+    return manifest(plan, _API_VERSION, "Telemetry", spec, name=f"{plan.service}-abkit", comments=comments)
 
 
 def _targets(plan: Plan) -> list[Target]:

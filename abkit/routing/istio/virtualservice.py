@@ -17,8 +17,8 @@ from abkit.routing.conditions import (
     Way,
 )
 from abkit.routing.effects import Effects
-from abkit.routing.istio.destinationrule import subset_of
-from abkit.routing.istio.objects import manifest
+from abkit.routing.istio.destinationrule import API_VERSION, subset_of
+from abkit.routing.objects import manifest
 from abkit.routing.plan import Lot, Plan, Reply, Route, Split, Target
 from abkit.spec import Edge
 
@@ -50,7 +50,7 @@ def virtual_service(plan: Plan) -> Manifest:
         f"{layer.unit} and the salt {split.salt} ({edge}) and never takes from a client.",
         "Requests without it, or with one that is malformed, take the last route.",
     )
-    return manifest(plan, "VirtualService", spec, annotations=annotations, comments=comments)
+    return manifest(plan, API_VERSION, "VirtualService", spec, annotations=annotations, comments=comments)
 
 
 def _routes(plan: Plan, route: Route) -> Iterator[dict[str, Any]]:

@@ -1,28 +1,27 @@
-"""What Istio's objects have in common: names, labels, and how they are written."""
+"""What the objects of all meshes have in common: names, labels, and how they are written."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any
 
 from abkit.routing.base import Manifest
 from abkit.routing.document import labelled, to_yaml
 from abkit.routing.plan import Plan
 
-__all__ = ["API_VERSION", "manifest"]
-
-API_VERSION: Final = "networking.istio.io/v1"
+__all__ = ["manifest"]
 
 
 def manifest(
     plan: Plan,
+    api_version: str,
     kind: str,
     spec: Mapping[str, Any],
     *,
-    api_version: str = API_VERSION,
     name: str = "",
     namespace: str = "",
-    part: str = "",
+    stem: str = "",
+    labels: Mapping[str, str] | None = None,
     annotations: Mapping[str, str] | None = None,
     comments: Iterable[str] = (),
 ) -> Manifest:
@@ -30,12 +29,13 @@ def manifest(
 
     Args:
         plan: What it is for.
+        api_version: Its group and version.
         kind: Its kind.
         spec: What it says.
-        api_version: Its group and version.
         name: Its name; the service's where left out: one object a host.
         namespace: Where it lies; the service's where left out.
-        part: What tells it apart from another object of its kind, in the file's name.
+        stem: What the file is called after the service; the kind where left out. Its alphabet is the order to apply in.
+        labels: Beside those that say whose it is.
         annotations: For who reads the object in the cluster.
         comments: For who reads the file.
     """
@@ -47,6 +47,7 @@ def manifest(
             "metadata": {
                 "name": name or plan.service,
                 "namespace": namespace or plan.namespace,
+                **({"labels": dict(labels)} if labels else {}),
                 **({"annotations": dict(annotations)} if annotations else {}),
             },
             "spec": spec,
@@ -54,5 +55,6 @@ def manifest(
     )
     several = "experiments" if len(plan.experiments) > 1 else "experiment"
     origin = f"Written by abkit from the {several} {plan.title}: change that file, not this one."
-    suffix = f"{kind.lower()}-{part}" if part else kind.lower()
-    return Manifest(f"{plan.service}.{plan.namespace}.{suffix}.yaml", to_yaml(document, [origin, *comments]))
+    return Manifest(
+        f"{plan.service}.{plan.namespace}.{stem or kind.lower()}.yaml", to_yaml(document, [origin, *comments])
+    )
