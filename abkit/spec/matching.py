@@ -131,6 +131,13 @@ class SourceWorkload(Model):
         return self
 
 
+def _one_or_more(schema: dict[str, Any]) -> None:
+    """One need not stand in a list."""
+    del schema["type"]
+    items = schema.pop("items")
+    schema["anyOf"] = [items, {"type": "array", "items": items}]
+
+
 class Match(Model):
     """A condition on a request; all of its parts must hold."""
 
@@ -142,9 +149,9 @@ class Match(Model):
     """Parameter of the query → how its value is matched, as it stands in the URL."""
     path: StringMatch | None = None
     """How the path is matched, without the query."""
-    method: tuple[Method, ...] = ()
+    method: tuple[Method, ...] = Field(default=(), json_schema_extra=_one_or_more)
     """One of these methods."""
-    device: tuple[Device, ...] = ()
+    device: tuple[Device, ...] = Field(default=(), json_schema_extra=_one_or_more)
     """One of these devices, by the User-Agent."""
     source: SourceWorkload | None = None
     """Who calls."""

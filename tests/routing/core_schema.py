@@ -72,6 +72,6 @@ def _fields(value: Mapping[Any, Any], kind: str, path: str) -> Iterator[str]:
             yield f"{path}: {kind} has no field {name!r}"
         else:
             yield from _walk(item, types[name], f"{path}.{name}")
-    required = {field.alias or name for name, field in model.model_fields.items() if field.is_required()}
+    required = {model.attribute_map[name] for name, field in model.model_fields.items() if field.is_required()}
     for name in sorted(required - value.keys()):
         yield f"{path}: {name!r} is missing"
