@@ -6,10 +6,10 @@ STAMP := $(VENV)/.installed
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit lint types contract check lock recording calibrate torture wheel system clean
+.PHONY: help demo test test-unit lint types contract check lock recording calibrate benchmark benchmark-collection torture wheel system clean
 
 help:  ## list what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "abkit needs Python 3.11 or newer, this is " + sys.version.split()[0] + ": make PYTHON=python3.11")'
@@ -49,8 +49,13 @@ calibrate: $(STAMP)  ## false-positive rates, coverage and the cost of looks, on
 benchmark: $(STAMP)  ## timings, printed and not asserted
 	$(BIN)/python -m tests.benchmarks.statistics
 
+<<<<<<< HEAD
 torture: $(STAMP)  ## 100 pulls killed at random moments, and a writer with four readers for 5 minutes
 	$(BIN)/python -m tests.torture
+=======
+benchmark-collection: $(STAMP)  ## from Prometheus to DuckDB: samples/s and memory beside what everybody writes (about 5 minutes)
+	$(BIN)/python -m tests.benchmarks.collection
+>>>>>>> ec0ab0f (The decoder is held to promtool's dump of a real server, to a plain encoder and to damage of every kind; external labels are told from a series' own; a benchmark from server to table beside what everybody writes)
 
 recording: $(STAMP)  ## write data/recordings/ again: the same bytes
 	$(BIN)/python -m abkit.simulate.recording data

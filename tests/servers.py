@@ -31,12 +31,13 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def backfill(openmetrics: Path | Iterable[str], tsdb: Path) -> Path:
+def backfill(openmetrics: Path | Iterable[str], tsdb: Path, *, timeout: float = 120) -> Path:
     """Make a storage folder from OpenMetrics text that has timestamps.
 
     Args:
         openmetrics: A file, or the text's pieces.
         tsdb: The folder; is made.
+        timeout: Seconds that promtool may take.
     """
     tsdb.mkdir(parents=True, exist_ok=True)
     if isinstance(openmetrics, Path):
@@ -50,7 +51,7 @@ def backfill(openmetrics: Path | Iterable[str], tsdb: Path) -> Path:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=timeout,
     )
     if done.returncode != 0:
         pytest.fail(f"promtool does not take {file.name}: {done.stderr[-500:]}")
@@ -58,25 +59,26 @@ def backfill(openmetrics: Path | Iterable[str], tsdb: Path) -> Path:
 
 
 @contextmanager
-def prometheus(tsdb: Path, *flags: str) -> Iterator[str]:
+def prometheus(tsdb: Path, *flags: str, config: str = "scrape_configs: []\n") -> Iterator[str]:
     """A Prometheus over a storage folder, until the block ends.
 
     Args:
         tsdb: The storage.
         flags: Further flags.
+        config: Its configuration.
 
     Yields:
         Its URL.
     """
     program = binary("prometheus")
-    config = tsdb.parent / f"{tsdb.name}.yml"
-    config.write_text("scrape_configs: []\n")
+    file = tsdb.parent / f"{tsdb.name}.yml"
+    file.write_text(config)
     port = free_port()
     with (tsdb.parent / f"{tsdb.name}.log").open("wb") as log:
         process = subprocess.Popen(
             [
                 program,
-                f"--config.file={config}",
+                f"--config.file={file}",
                 f"--storage.tsdb.path={tsdb}",
                 "--storage.tsdb.retention.time=100y",
                 f"--web.listen-address=127.0.0.1:{port}",

@@ -89,30 +89,33 @@ class PrometheusSource:
         """Raw samples of a selector in a window: see `abkit.sources.base.Source.fetch`.
 
         The window is cut so that an answer has a bounded number of samples; where the server still finds one too large,
-        it is halved. A batch is handed over when its answer has come whole.
+        it is halved. A batch is handed over when its answer has come whole. Where an answer leaves a doubt, its window
+        is read by queries.
         """
         parse_selector(selector)
-        ways = iter(tuple(self._ways))
-        way = next(ways)
-        start, length = window.start_ms, way.first_ms
+        instead: Way | None = None
+        start, length = window.start_ms, self._ways[0].first_ms
         while start < window.end_ms:
+            way = instead or self._ways[0]
             end = min(start + length, window.end_ms)
             try:
                 reading = way.read(selector, Window(start, end))
             except (NotOffered, Unclear) as why:
+                if way is self._ways[-1]:
+                    msg = f"{self._connection.place}: {why}"
+                    raise SourceAnswer(msg) from None
                 if isinstance(why, NotOffered):
                     self._ways.remove(way)
-                following = next(ways, None)
-                if following is None:
-                    raise SourceAnswer(str(why)) from None
-                way = following
-                length = min(length, way.first_ms)
+                else:
+                    instead = self._ways[-1]
+                length = min(length, (instead or self._ways[0]).first_ms)
                 continue
             except TooMuch:
                 if end - start <= _SHORTEST_MS:
                     raise
                 length = max((end - start) // 2, _SHORTEST_MS)
                 continue
+            instead = None
             self._used[way.name] = None
             # The next answer's size is guessed from this one's, carefully upwards.
             growth = way.aim / max(reading.samples, 1)

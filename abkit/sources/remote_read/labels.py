@@ -1,14 +1,14 @@
 """The labels that queries show, for the labels that remote_read answers.
 
 A Prometheus adds its external labels (cluster, replica …) to what it answers to remote_read, and to nothing else; a
-matcher that fits one of them it takes as met. Read that way, series would have other names than read by queries. So
-labels that were never seen before are looked up: `/api/v1/series` lists them as they are.
+matcher that equals one of them it turns into one for series without it. Read that way, series would have other names
+than read by queries, and others would be selected. So labels that were never seen before are looked up:
+`/api/v1/series` lists them as they are. Where there is any doubt, queries are asked instead.
 """
 
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
@@ -39,9 +39,7 @@ class Labels:
         self._warn = warn
         self._known: dict[Pairs, Mapping[str, str]] = {}
 
-    def look_up(
-        self, selector: str, window: Window, answered: Sequence[Mapping[str, str]]
-    ) -> list[Mapping[str, str] | None]:
+    def look_up(self, selector: str, window: Window, answered: Sequence[Mapping[str, str]]) -> list[Mapping[str, str]]:
         """The labels that queries show.
 
         Args:
@@ -50,23 +48,21 @@ class Labels:
             answered: What remote_read answered: one mapping a series.
 
         Returns:
-            One mapping a series; None where the series is none that the selector selects.
+            One mapping a series.
 
         Raises:
-            Unclear: They can't be told from each other.
+            Unclear: They can't be told from each other, or the server took a matcher for met that is not.
             SourceError: The server fails.
         """
         pairs = [frozenset(labels.items()) for labels in answered]
-        if any(each not in self._known for each in pairs):
-            new = [labels for labels, each in zip(answered, pairs, strict=True) if each not in self._known]
-            listed = self._listed(selector, window)
-            for labels, own in zip(new, own_labels(new, listed), strict=True):
-                self._known[frozenset(labels.items())] = own
+        if not answered or any(each not in self._known for each in pairs):
+            # A server that drops all that has its own external label answers nothing, where queries show something.
+            own = own_labels(answered, self._listed(selector, window))
+            self._known.update(zip(pairs, own, strict=True))
+        found = [self._known[each] for each in pairs]
         parsed = parse_selector(selector)
-        found: list[Mapping[str, str] | None] = []
-        for labels, each in zip(answered, pairs, strict=True):
-            own = self._known[each]
-            found.append(own if len(own) == len(labels) or parsed.matches(own) else None)
+        if any(len(own) < len(labels) and not parsed.matches(own) for own, labels in zip(found, answered, strict=True)):
+            raise Unclear("answers series that the selector does not select")
         return found
 
     def _listed(self, selector: str, window: Window) -> list[Mapping[str, str]]:
@@ -105,30 +101,41 @@ def own_labels(
     >>> own_labels([{"a": "1", "replica": "x"}, {"a": "2", "replica": "x"}], [{"a": "1"}, {"a": "2"}])
     [{'a': '1'}, {'a': '2'}]
     """
-    known = {frozenset(labels.items()) for labels in listed}
-    changed = [labels for labels in answered if frozenset(labels.items()) not in known]
-    if not changed:
-        return answered
-    external = _external([frozenset(labels.items()) for labels in changed[:_ENOUGH]], known)
-    merged = {frozenset({**external, **labels}.items()): labels for labels in listed}
-    if len(merged) < len(known):
-        raise Unclear("answers two series whose labels differ by external ones alone")
-    try:
-        return [merged[frozenset(labels.items())] for labels in answered]
-    except KeyError:
-        raise Unclear("answers series to remote_read that it does not list") from None
-
-
-def _external(answered: Sequence[Pairs], known: Iterable[Pairs]) -> Mapping[str, str]:
-    """The labels that most of them have, beside those of the series that they seem to be."""
-    rests: Counter[Pairs] = Counter()
-    for pairs in answered:
-        own = max((each for each in known if each < pairs), key=len, default=None)
-        if own is not None:
-            rests[pairs - own] += 1
-    if not rests:
+    listings = {frozenset(labels.items()): labels for labels in listed}
+    pairs = [frozenset(labels.items()) for labels in answered]
+    external = _external([each for each in pairs if each not in listings][:_ENOUGH], listings)
+    merged = {frozenset({**external, **labels}.items()): each for each, labels in listings.items()}
+    if any(each not in merged for each in pairs):
         raise Unclear("answers series to remote_read that it does not list")
-    return dict(rests.most_common(1)[0][0])
+    used = {merged[each] for each in pairs}
+    if len(used) < len(pairs) or len(merged) < len(listings) or _hidden(listings.keys() - used, pairs):
+        raise Unclear("answers series whose labels may differ by external ones alone")
+    return [listings[merged[each]] for each in pairs]
+
+
+def _external(answered: Sequence[Pairs], listings: Iterable[Pairs]) -> Mapping[str, str]:
+    """The labels that those have beside the ones of the series that they seem to be, at most."""
+    most: Pairs = frozenset()
+    for pairs in answered:
+        fitting = [own for own in listings if own < pairs]
+        if fitting and len(rest := pairs - max(fitting, key=len)) > len(most):
+            most = rest
+    return dict(most)
+
+
+def _hidden(unanswered: Iterable[Pairs], answered: Sequence[Pairs]) -> bool:
+    """Whether a series that is listed may be one with another one's labels: but for what all that was answered has."""
+    if not answered:
+        return any(True for _ in unanswered)
+    common = frozenset.intersection(*(frozenset(dict(pairs)) for pairs in answered))
+    cores: dict[Pairs, list[Pairs]] = {}
+    for pairs in answered:
+        cores.setdefault(_core(pairs, common), []).append(pairs)
+    return any(own < pairs for own in unanswered for pairs in cores.get(_core(own, common), ()))
+
+
+def _core(pairs: Pairs, common: frozenset[str]) -> Pairs:
+    return frozenset(pair for pair in pairs if pair[0] not in common)
 
 
 def _seconds(moment_ms: int) -> str:

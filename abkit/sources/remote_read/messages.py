@@ -23,6 +23,7 @@ STREAMED_XOR_CHUNKS: Final = 1
 
 _OPERATORS: Final = {"=": 0, "!=": 1, "=~": 2, "!~": 3}
 _XOR: Final = 1
+_XOR_BYTE: Final = b"\x01"
 _SHORTEST: Final = 2  # bytes of a chunk: how many samples it has
 _ENCODINGS: Final = {2: "HISTOGRAM", 3: "FLOAT_HISTOGRAM"}
 
@@ -35,6 +36,11 @@ _CHUNK: Final = re.compile(
     rb"(?:\x18([\x01-\x7f]))?\x22([\x80-\xff]{0,4}[\x00-\x7f])",
     re.DOTALL,
 )
+_LABEL: Final = re.compile(rb"\x0a([\x00-\x7f])\x0a([\x00-\x7f])", re.DOTALL)
+# What numbers of one and two bytes mean: to look it up is faster than to reckon.
+_NUMBERS: Final = {bytes([low]): low for low in range(128)} | {
+    bytes([low | 0x80, high]): high << 7 | low for high in range(128) for low in range(128)
+}
 
 
 @dataclass(slots=True)
@@ -92,7 +98,7 @@ def parse_chunks(messages: Iterator[bytes], batch: int) -> Iterator[Part]:
         SourceAnswer: They are no such messages, or hold native histograms.
     """
     part = Part()
-    last = b""
+    last: bytes | None = None
     seen: set[bytes] = set()
     for message in messages:
         for found in fields(message, 0, len(message)):
@@ -139,6 +145,9 @@ def parse_samples(message: bytes, batch: int) -> Iterator[Part]:
             key = message[found.start : content]
             if any(other.number == 4 for other in fields(message, stop, found.stop)):
                 raise native_histograms(_labels(key))
+            if stop == content:
+                # So an older Prometheus answers of a series of native histograms.
+                raise Unclear(f"answers {plain(dict(_labels(key)))} without samples")
             _once(key, seen)
             if part.samples >= batch:
                 yield part
@@ -156,26 +165,29 @@ def parse_samples(message: bytes, batch: int) -> Iterator[Part]:
 
 def _chunks(message: bytes, position: int, end: int, part: Part) -> None:
     """Note the chunks of a series, which is the part's last one."""
-    series, base = len(part.labels) - 1, part.size
+    series, base, samples = len(part.labels) - 1, part.size, 0
+    match, numbers = _CHUNK.match, _NUMBERS
     while position < end:
-        usual = _CHUNK.match(message, position, end)
-        start = stop = -1
+        usual = match(message, position, end)
+        start = -1
         if usual is not None:
             length, encoding, size = usual.groups()
-            start = usual.end()
-            stop = start + _number(size)
-            behind = usual.end(1) + _number(length)
-        if usual is None or stop != behind or stop > end or encoding != b"\x01":
+            if encoding == _XOR_BYTE and length in numbers and size in numbers:
+                start = usual.end()
+                stop = start + numbers[size]
+                behind = usual.end(1) + numbers[length]
+        if start < 0 or stop != behind or stop > end:
             start, stop, behind = _any_chunk(message, position, end, part.labels[series])
         position = behind
         if start < 0:
             continue
         if stop - start < _SHORTEST:
             raise SourceAnswer("answers a chunk that is too short to be one")
-        part.samples += message[start] << 8 | message[start + 1]
+        samples += message[start] << 8 | message[start + 1]
         part.starts.append(base + start)
         part.stops.append(base + stop)
         part.series.append(series)
+    part.samples += samples
 
 
 def _any_chunk(message: bytes, position: int, end: int, labels: Mapping[str, str]) -> tuple[int, int, int]:
@@ -199,10 +211,6 @@ def _any_chunk(message: bytes, position: int, end: int, labels: Mapping[str, str
     return start, stop, outer.stop
 
 
-def _number(varint: bytes) -> int:
-    return varint[0] if len(varint) == 1 else uvarint(varint, 0, len(varint))[0]
-
-
 def _once(key: bytes, seen: set[bytes]) -> None:
     if key in seen:
         raise Unclear(f"answers {plain(dict(_labels(key)))} in two places")
@@ -221,17 +229,25 @@ def _behind(message: bytes, position: int, end: int, tag: int) -> int:
 
 def _labels(message: bytes) -> Mapping[str, str]:
     found: dict[str, str] = {}
-    for label in fields(message, 0, len(message)):
-        name = value = b""
-        for part in fields(message, label.start, label.stop):
-            if part.number == 1:
-                name = message[part.start : part.stop]
-            elif part.number == 2:
-                value = message[part.start : part.stop]
-        try:
-            found[name.decode()] = value.decode()
-        except UnicodeDecodeError:
-            raise SourceAnswer("answers labels that are not UTF-8 text") from None
+    position, end = 0, len(message)
+    try:
+        while position < end:
+            usual = _LABEL.match(message, position)
+            if usual is not None:
+                name, value = usual.end(), usual.end() + usual[2][0]
+                # As every server writes it: 0A, length, 0A, length, name, 12, length, value.
+                if message[value : value + 1] == b"\x12":
+                    stop = value + 2 + message[value + 1]
+                    if stop <= end and stop == usual.end(1) + usual[1][0] and message[value + 1] < 0x80:
+                        found[message[name:value].decode()] = message[value + 2 : stop].decode()
+                        position = stop
+                        continue
+            label = next(iter(fields(message, position, end)))
+            texts = {part.number: message[part.start : part.stop] for part in fields(message, label.start, label.stop)}
+            found[texts.get(1, b"").decode()] = texts.get(2, b"").decode()
+            position = label.stop
+    except UnicodeDecodeError:
+        raise SourceAnswer("answers labels that are not UTF-8 text") from None
     if not found:
         raise SourceAnswer("answers a series without labels")
     return found

@@ -137,7 +137,6 @@ class RemoteRead:
         return batches
 
     def _whole(self, answer: Answer) -> bytes:
-        text = b""
         pieces: list[bytes] = []
         held = 0
         for piece in answer.pieces:
@@ -163,19 +162,10 @@ class RemoteRead:
         """With the labels that queries show."""
         answered = [labels for batch in batches for labels in batch.labels]
         names = iter(self._labels.look_up(selector, window, answered))
-        found: list[Samples] = []
-        for batch in batches:
-            labels = [next(names) for _ in batch.labels]
-            kept = [each for each in labels if each is not None]
-            if len(kept) == len(labels):
-                found.append(Samples(tuple(kept), batch.series, batch.timestamps, batch.values))
-            elif kept:
-                mine = np.array([each is not None for each in labels])
-                rows = mine[batch.series]
-                places = (np.cumsum(mine) - 1).astype(np.int32)
-                series = places[batch.series[rows]]
-                found.append(Samples(tuple(kept), series, batch.timestamps[rows], batch.values[rows]))
-        return found
+        return [
+            Samples(tuple(next(names) for _ in batch.labels), batch.series, batch.timestamps, batch.values)
+            for batch in batches
+        ]
 
 
 def _decoded_chunks(part: Part, compiled: bool) -> Decoded:
