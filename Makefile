@@ -49,13 +49,11 @@ calibrate: $(STAMP)  ## false-positive rates, coverage and the cost of looks, on
 benchmark: $(STAMP)  ## timings, printed and not asserted
 	$(BIN)/python -m tests.benchmarks.statistics
 
-<<<<<<< HEAD
 torture: $(STAMP)  ## 100 pulls killed at random moments, and a writer with four readers for 5 minutes
 	$(BIN)/python -m tests.torture
-=======
+
 benchmark-collection: $(STAMP)  ## from Prometheus to DuckDB: samples/s and memory beside what everybody writes (about 5 minutes)
 	$(BIN)/python -m tests.benchmarks.collection
->>>>>>> ec0ab0f (The decoder is held to promtool's dump of a real server, to a plain encoder and to damage of every kind; external labels are told from a series' own; a benchmark from server to table beside what everybody writes)
 
 recording: $(STAMP)  ## write data/recordings/ again: the same bytes
 	$(BIN)/python -m abkit.simulate.recording data

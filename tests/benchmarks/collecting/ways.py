@@ -104,8 +104,8 @@ def floor(url: str, database: Path, window: Window, selectors: Sequence[str]) ->
     import cramjam
     import requests
 
+    from abkit.queries.selectors import parse_selector
     from abkit.sources.remote_read.messages import STREAMED_XOR_CHUNKS, read_request
-    from abkit.sources.selectors import parse_selector
 
     size = 0
     for selector in selectors:
