@@ -48,6 +48,7 @@ calibrate: $(STAMP)  ## false-positive rates, coverage and the cost of looks, on
 
 benchmark: $(STAMP)  ## timings, printed and not asserted
 	$(BIN)/python -m tests.benchmarks.statistics
+	$(BIN)/python -m tests.benchmarks.increments
 
 torture: $(STAMP)  ## 100 pulls killed at random moments, and a writer with four readers for 5 minutes
 	$(BIN)/python -m tests.torture
