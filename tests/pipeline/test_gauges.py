@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from rich.console import Console
 
 from abkit import stats
 from abkit.evidence import MetricResult, StatusCode, Verdict
 from abkit.pipeline.evaluate import evaluate
 from abkit.pipeline.gauges import FEWEST_BLOCKS, joined
+from abkit.report.scorecard import print_scorecard
 from abkit.spec import Experiment
 from abkit.store import Store
 from tests.pipeline.pulls import HOUR, moment, pull
@@ -91,6 +94,9 @@ class TestResults:
         assert "Mann-Whitney" in found.method
         assert "interval of 2 min" in found.replication
         assert "independent" in found.assumption
+        console = Console(file=StringIO(), width=200)
+        print_scorecard(evaluate(spec(), Store(tmp_path / "x.duckdb")), console)
+        assert "descriptive" in console.file.getvalue()  # type: ignore[attr-defined]
 
     def test_memory_is_no_traffic(self, tmp_path: Path) -> None:
         views = Series(

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from abkit.errors import QueryError
-from abkit.queries.selectors import Matcher, parse_selector
+from abkit.queries.selectors import Matcher, parse_selector, written
 
 
 def test_name_and_matchers() -> None:
@@ -49,3 +51,18 @@ def test_an_unclosed_brace_ends() -> None:
 def test_a_regular_expression_can_not_run_away() -> None:
     matcher = parse_selector('a{x=~"(a*)*b"}').matchers[1]
     assert not matcher.matches("a" * 5_000)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.from_regex(r"[a-z_][a-z0-9_]{0,5}", fullmatch=True),
+            st.sampled_from(["=", "!="]),
+            st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
+        ),
+        max_size=4,
+    )
+)
+def test_what_is_written_is_read_the_same(conditions: list[tuple[str, str, str]]) -> None:
+    matchers = (Matcher("__name__", "=", "a_total"), *(Matcher(*condition) for condition in conditions))
+    assert parse_selector(written(matchers)).matchers == matchers
