@@ -9,11 +9,58 @@ from abkit.sources.base import Samples
 from abkit.sources.transport import TooMuch
 from abkit.window import Window
 
-__all__ = ["in_parts"]
+__all__ = ["Cutting", "in_parts"]
 
 _FIRST_MS: Final = 15 * 60_000
 _SHORTEST_MS: Final = 1_000
 _GROWTH: Final = 8.0
+
+
+class Cutting:
+    """Where in a window the questions are.
+
+    Args:
+        window: The whole.
+        first_ms: How long the first part should be: nobody knows yet how much it holds.
+
+    >>> cutting = Cutting(Window(0, 100_000), 40_000)
+    >>> cutting.go_on(10, 5)
+    >>> cutting.part
+    Window(start_ms=40000, end_ms=60000)
+    """
+
+    def __init__(self, window: Window, first_ms: int) -> None:
+        self._start, self._end, self._length = window.start_ms, window.end_ms, first_ms
+
+    @property
+    def part(self) -> Window | None:
+        """What to ask for; None at the end."""
+        if self._start >= self._end:
+            return None
+        return Window(self._start, min(self._start + self._length, self._end))
+
+    def go_on(self, samples: int, aim: int) -> None:
+        """The part was answered.
+
+        Args:
+            samples: How many it had.
+            aim: How many the next one should have: its length is guessed from this one's, carefully upwards.
+        """
+        part = self.part
+        if part is not None:
+            growth = min(aim / max(samples, 1), _GROWTH)
+            self._start, self._length = part.end_ms, max(int(part.length_ms * growth), _SHORTEST_MS)
+
+    def halve(self, error: TooMuch) -> None:
+        """The part was too large; raises the error where it can't be shorter."""
+        part = self.part
+        if part is None or part.length_ms <= _SHORTEST_MS:
+            raise error
+        self._length = max(part.length_ms // 2, _SHORTEST_MS)
+
+    def at_most(self, length_ms: int) -> None:
+        """Make the part shorter: it is asked for in another way."""
+        self._length = min(self._length, length_ms)
 
 
 def in_parts(window: Window, batch: int, ask: Callable[[Window], Samples]) -> Iterator[Samples]:
@@ -43,19 +90,13 @@ def in_parts(window: Window, batch: int, ask: Callable[[Window], Samples]) -> It
     >>> list(in_parts(Window(0, 800_000), 1_000_000, ask)), parts
     ([], [800000, 400000, 400000])
     """
-    start, length = window.start_ms, _FIRST_MS
-    while start < window.end_ms:
-        end = min(start + length, window.end_ms)
+    cutting = Cutting(window, _FIRST_MS)
+    while (part := cutting.part) is not None:
         try:
-            samples = ask(Window(start, end))
-        except TooMuch:
-            if end - start <= _SHORTEST_MS:
-                raise
-            length = max((end - start) // 2, _SHORTEST_MS)
+            samples = ask(part)
+        except TooMuch as error:
+            cutting.halve(error)
             continue
-        # The next answer's size is guessed from this one's, carefully upwards.
-        growth = batch / max(len(samples.timestamps), 1)
-        length = max(int((end - start) * min(growth, _GROWTH)), _SHORTEST_MS)
-        start = end
+        cutting.go_on(len(samples.timestamps), batch)
         if len(samples.timestamps):
             yield samples

@@ -16,6 +16,7 @@ from abkit.errors import SourceAnswer
 from abkit.queries.selectors import parse_selector
 from abkit.sources.answers import Unclear
 from abkit.sources.base import Samples
+from abkit.sources.cutting import Cutting
 from abkit.sources.range_vector import RangeVectors
 from abkit.sources.reading import NotOffered, Way
 from abkit.sources.remote_read.messages import SAMPLES, STREAMED_XOR_CHUNKS
@@ -29,8 +30,7 @@ __all__ = ["WAYS", "PrometheusSource"]
 WAYS: Final = ("remote-read-chunks", "remote-read-samples", "range-vector")
 """How samples may be read, the best first."""
 
-_SHORTEST_MS: Final = 1_000
-_BATCH: Final = 1_000_000
+_BATCH: Final = 500_000
 
 
 class PrometheusSource:
@@ -94,12 +94,11 @@ class PrometheusSource:
         """
         parse_selector(selector)
         instead: Way | None = None
-        start, length = window.start_ms, self._ways[0].first_ms
-        while start < window.end_ms:
+        cutting = Cutting(window, self._ways[0].first_ms)
+        while (part := cutting.part) is not None:
             way = instead or self._ways[0]
-            end = min(start + length, window.end_ms)
             try:
-                reading = way.read(selector, Window(start, end))
+                reading = way.read(selector, part)
             except (NotOffered, Unclear) as why:
                 if way is self._ways[-1]:
                     msg = f"{self._connection.place}: {why}"
@@ -108,19 +107,14 @@ class PrometheusSource:
                     self._ways.remove(way)
                 else:
                     instead = self._ways[-1]
-                length = min(length, (instead or self._ways[0]).first_ms)
+                cutting.at_most((instead or self._ways[0]).first_ms)
                 continue
-            except TooMuch:
-                if end - start <= _SHORTEST_MS:
-                    raise
-                length = max((end - start) // 2, _SHORTEST_MS)
+            except TooMuch as error:
+                cutting.halve(error)
                 continue
             instead = None
             self._used[way.name] = None
-            # The next answer's size is guessed from this one's, carefully upwards.
-            growth = way.aim / max(reading.samples, 1)
-            length = max(int((end - start) * min(growth, 8.0)), _SHORTEST_MS)
-            start = end
+            cutting.go_on(reading.samples, way.aim)
             yield from (batch for batch in reading.batches if len(batch.timestamps))
 
     def close(self) -> None:
