@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 __all__ = ["register"]
 
 _NO_ANSWER = 30
+_HELP = """The metric catalogue, and what a server has of it.
+
+Examples:
+  abkit metrics list
+
+  abkit metrics check shop.yaml --prometheus http://prometheus:9090
+"""
 
 Name = Annotated[
     str, typer.Argument(metavar="NAME", help="A metric, or one of a mesh: linkerd/error-rate.", show_default=False)
@@ -26,9 +33,7 @@ Name = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    metrics = typer.Typer(
-        name="metrics", help="The metric catalogue, and what a server has of it.", no_args_is_help=True
-    )
+    metrics = typer.Typer(name="metrics", help=_HELP, no_args_is_help=True)
     metrics.command("list")(list_metrics)
     metrics.command()(show)
     metrics.command()(check)

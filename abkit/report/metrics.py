@@ -11,6 +11,7 @@ from rich.padding import Padding
 
 from abkit.pipeline.metric_check import InputCheck, MetricCheck
 from abkit.queries import Entry, ResolvedMetric
+from abkit.report.format import plain
 from abkit.spec import Experiment
 
 __all__ = ["catalogue_document", "check_document", "metric_document", "print_catalogue", "print_check", "print_metric"]
@@ -93,7 +94,7 @@ def print_check(checks: Sequence[MetricCheck], server: str, console: Console) ->
             console.print(f"    [dim]{each.role:<12}[/]{_series(each)}", soft_wrap=True)
             for problem in each.problems:
                 if problem not in told:
-                    console.print(f"    [dim]{'':<12}[/]{escape(problem)}", soft_wrap=True)
+                    console.print(f"    [dim]{'':<12}[/]{escape(plain(problem))}", soft_wrap=True)
                 told.add(problem)
 
 
@@ -102,7 +103,7 @@ def _series(check: InputCheck) -> str:
         return "no series"
     parts = [f"{name} {count:,}" for name, count in check.variants.items()]
     parts += [f"{name or 'unlabelled'} {count:,}" for name, count in check.others.items()]
-    return escape(f"{check.series:,} series: {', '.join(parts)}")
+    return escape(plain(f"{check.series:,} series: {', '.join(parts)}"))
 
 
 def _entry(entry: Entry) -> dict[str, object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,7 +50,7 @@ class InstantQueries:
         return self._connection.place
 
     def query(self, promql: str) -> tuple[Point, ...]:
-        """The instant vector of an expression, now.
+        """The instant vector of an expression that counts, now.
 
         Args:
             promql: Such as `count by (version) (up)`.
@@ -64,10 +65,13 @@ class InstantQueries:
                 raise SourceAnswer(
                     f"{self.place}: answers with {plain(data['resultType'])} where a vector was asked for"
                 )
-            return tuple(
+            found = tuple(
                 Point({str(name): str(value) for name, value in one["metric"].items()}, float(one["value"][1]))
                 for one in data["result"]
             )
+            if not all(math.isfinite(point.value) for point in found):
+                raise SourceAnswer(f"{self.place}: answers with a number that is none, where counts were asked for")
+            return found
         except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
             msg = f"{self.place}: answers something else than Prometheus' JSON: is the URL the base of a Prometheus?"
             raise SourceAnswer(msg) from None

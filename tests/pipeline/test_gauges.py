@@ -174,3 +174,17 @@ def test_instances_keep_the_error_rate_where_intervals_do_not(
     compared = stats.ratios(sums[0], sums[1], 0.95, cluster="instance", instances=True)
     # Three standard errors of 300 worlds.
     assert np.mean(compared.p_value < 0.05) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / WORLDS)
+
+
+@pytest.mark.parametrize(("autocorrelation", "differ"), [(0.8, 0.0), (0.0, 1.0), (0.8, 1.0)])
+def test_instances_may_be_looked_at_again_and_again(autocorrelation: float, differ: float) -> None:
+    looks = np.arange(4, INTERVALS + 1, 4)
+    # (world, look, arm, pod)
+    sums = np.moveaxis(world(autocorrelation, differ).cumsum(-1)[..., looks - 1], -1, 1)
+    counts = np.broadcast_to(looks[:, np.newaxis].astype(np.float64), (WORLDS, looks.size, PODS))
+    arms = [stats.ClusterSums(sums[:, :, arm], counts) for arm in (0, 1)]
+    compared = stats.ratios(arms[0], arms[1], 0.95, cluster="instance", instances=True)
+    sequence = stats.sequential.confidence_sequence(
+        np.ma.log(1 + compared.lift), compared.lift_se, compared.df, planned_effect=0.05
+    )
+    assert np.mean(np.ma.filled(sequence.p_value < 0.05, False).any(-1)) <= 0.05
