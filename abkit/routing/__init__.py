@@ -7,10 +7,11 @@ from typing import Final
 
 from abkit.errors import RoutingError, did_you_mean
 from abkit.routing.assign import Assigned, AssignedMany, assign, assign_many
-from abkit.routing.base import Manifest, Mesh
+from abkit.routing.base import JointMesh, Manifest, Mesh
 from abkit.routing.building import build_plan
 from abkit.routing.conditions import Request
 from abkit.routing.document import content_hash, join, to_yaml
+from abkit.routing.envoy import Envoy
 from abkit.routing.gateway import GatewayApi, Linkerd, Smi
 from abkit.routing.istio import Istio
 from abkit.routing.kubernetes import Kubernetes
@@ -47,6 +48,7 @@ __all__ = [
 
 _MESHES: Final[tuple[Mesh, ...]] = (
     Istio(),
+    Envoy(),
     Linkerd(),
     GatewayApi(),
     Smi(),
@@ -121,7 +123,10 @@ def render_many(
     """
     renderer, given = _mesh(mesh), splits or {}
     plans = [withdrawn_plan(one) if withdrawn else build_plan(one, given.get(one.name)) for one in experiments]
-    return tuple(found for plan in merge_plans(plans) for found in renderer.render(plan))
+    merged = merge_plans(plans)
+    if isinstance(renderer, JointMesh):
+        return renderer.render_together(merged)
+    return tuple(found for plan in merged for found in renderer.render(plan))
 
 
 def _mesh(name: str) -> Mesh:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from abkit.errors import RoutingError
 from abkit.routing.plan import Plan
 
-__all__ = ["Manifest", "Mesh", "go_duration", "unable"]
+__all__ = ["JointMesh", "Manifest", "Mesh", "go_duration", "unable"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,19 @@ class Mesh(Protocol):
 
         Raises:
             RoutingError: The mesh can't do what the plan asks for.
+        """
+        ...
+
+
+@runtime_checkable
+class JointMesh(Mesh, Protocol):
+    """A mesh some of whose manifests are about several services."""
+
+    def render_together(self, plans: Iterable[Plan]) -> tuple[Manifest, ...]:
+        """Manifests of plans that are in force at once, one a service.
+
+        Raises:
+            RoutingError: The mesh can't do it, or two services contradict each other.
         """
         ...
 

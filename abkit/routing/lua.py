@@ -97,8 +97,12 @@ end
 """
 
 
-def edge_filter(plan: Plan) -> str:
+def edge_filter(plan: Plan, layers: Iterable[Layer] = ()) -> str:
     """Lua source of the filter for the layers that a plan's routes read.
+
+    Args:
+        plan: The plan.
+        layers: Further layers whose headers no client may send: other services behind the same edge read them.
 
     >>> from abkit.routing.building import build_plan
     >>> from abkit.spec import Experiment
@@ -109,7 +113,7 @@ def edge_filter(plan: Plan) -> str:
     True
     """
     lines = ["function envoy_on_request(handle)", "  local headers = handle:headers()"]
-    lines += [f"  headers:remove({lua_string(name)})" for name in _ours(plan.layers)]
+    lines += [f"  headers:remove({lua_string(name)})" for name in _ours((*plan.layers, *layers))]
     for unit in dict.fromkeys((layer.header, layer.cookie) for layer in plan.layers):
         header, cookie = unit
         lookup = f"cookie(headers, {lua_string(cookie)})" if cookie else f"headers:get({lua_string(header or '')})"
@@ -128,9 +132,8 @@ def edge_filter(plan: Plan) -> str:
 
 def _ours(layers: Iterable[Layer]) -> list[str]:
     headers = [REPLICATE_HEADER]
-    for layer in layers:
-        for name in (assignment_header, bucket_header, experiment_header, variant_header):
-            headers.append(name(layer.name))
+    for layer in dict.fromkeys(layer.name for layer in layers):
+        headers += [name(layer) for name in (assignment_header, bucket_header, experiment_header, variant_header)]
     return headers
 
 

@@ -28,6 +28,7 @@ Address = Annotated[
     str, StringConstraints(strict=True, pattern=r"^[A-Za-z0-9]([-A-Za-z0-9.]{0,250}[A-Za-z0-9])?:[1-9][0-9]{0,4}$")
 ]
 Port = Annotated[int, Field(strict=True, ge=1, le=65_535)]
+FolderPath = Annotated[str, StringConstraints(strict=True, pattern=r"^(/[A-Za-z0-9_.+@-]{1,200}){1,30}$")]
 
 
 class Edge(StrEnum):
@@ -83,6 +84,12 @@ class GatewayApiSettings(Model):
 class EnvoySettings(Model):
     """Plain Envoy."""
 
+    name: DnsLabel | None = None
+    """What this Envoy is called: services that name the same one share it. One of its own where left out."""
+    hosts: tuple[HostName, ...] = ()
+    """Public host names of the service. An Envoy with one service and no names takes requests for every host."""
+    config_path: FolderPath = "/etc/envoy/abkit"
+    """Folder that its files lie in where it runs, from the root on: they name each other. `abkit export` knows it."""
     listen: Port = 10_000
     """Port that it takes requests on."""
     address: Annotated[str, StringConstraints(strict=True, pattern=r"^[0-9A-Fa-f.:]{2,45}$")] = "127.0.0.1"
