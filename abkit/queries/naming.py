@@ -4,7 +4,8 @@ Neither a plain Envoy nor cAdvisor knows versions: what they count says a cluste
 and one Deployment a version, named after service and version, is what abkit's manifests write, and what is read here:
 
 - clusters `<service>-<version>` or `<service>_<version>`; a dot may be written `_` too, since it separates the parts of
-  a statistic's name in Envoy (`alt_stat_name: shop-v1_2`);
+  a statistic's name in Envoy (`alt_stat_name: shop-v1_2`). With `~or-else` at the end it is the cluster that requests
+  for a version go to where another version takes over: codes and times are counted there, and there alone;
 - pods `<service>-<version>-<hash>-<id>` of a Deployment, or `<service>-<version>-<number>` of a StatefulSet.
 """
 
@@ -26,11 +27,14 @@ _REST = re.compile(rf"{_SAFE}{{1,10}}-{_SAFE}{{5}}|[0-9]{{1,9}}")
 def cluster_names(service: str, version: str) -> tuple[str, ...]:
     """Names that the cluster of a version may have.
 
-    >>> cluster_names("shop", "v1.2")
-    ('shop-v1.2', 'shop-v1_2', 'shop_v1.2', 'shop_v1_2')
+    >>> cluster_names("shop", "v2")
+    ('shop-v2', 'shop-v2~or-else', 'shop_v2', 'shop_v2~or-else')
+    >>> cluster_names("shop", "v1.2")[2]
+    'shop-v1_2'
     """
     versions = dict.fromkeys((version, version.replace(".", "_")))
-    return tuple(f"{service}{between}{written}" for between, written in product("-_", versions))
+    ends = ("", "~or-else")
+    return tuple(f"{service}{between}{written}{end}" for between, written, end in product("-_", versions, ends))
 
 
 def is_pod_of(service: str, version: str, pod: str) -> bool:

@@ -29,7 +29,7 @@ def placeholders(experiment: Experiment) -> Mapping[str, str]:
     ...     "service": "shop", "variants": {"control": "v1", "treatment": "v2"}, "metrics": ["conversion"],
     ... })
     >>> print(placeholders(spec)["clusters"])
-    shop\-v1|shop_v1|shop\-v2|shop_v2
+    shop\-v1|shop\-v1\~or\-else|shop_v1|shop_v1\~or\-else|shop\-v2|shop\-v2\~or\-else|shop_v2|shop_v2\~or\-else
     >>> print(placeholders(spec)["pods"])
     shop\-v1\-[a-z0-9-]+|shop\-v2\-[a-z0-9-]+
     """

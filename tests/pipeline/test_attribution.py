@@ -32,6 +32,7 @@ def variant(labels: dict[str, str], spec: Experiment | None = None) -> tuple[str
         ({"envoy_cluster_name": "shop-v2", "version": "v1", "pod": "gateway-v1-0"}, ("treatment", "v2")),
         # The proxy beside a service has one cluster for it, and the pod's version.
         ({"envoy_cluster_name": "local_app", "version": "v1"}, ("control", "v1")),
+        ({"envoy_cluster_name": "shop-v2~or-else"}, ("treatment", "v2")),
         ({"envoy_cluster_name": "other-v2"}, ("", "")),
         ({"envoy_cluster_name": "shop-v22"}, ("", "")),
         ({"envoy_cluster_name": "ashop-v2"}, ("", "")),

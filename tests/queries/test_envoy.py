@@ -51,7 +51,7 @@ def configuration(port: int, admin: int, shop: int) -> dict[str, object]:
 
     # As Envoy's names of statistics take a dot for a separator, a version's is written as '_' there.
     names = {version: f"shop-{version}" for version in VERSIONS.values()}
-    clusters = [
+    clusters: list[dict[str, object]] = [
         {
             "name": name,
             "alt_stat_name": name.replace(".", "_"),
@@ -64,6 +64,22 @@ def configuration(port: int, admin: int, shop: int) -> dict[str, object]:
         }
         for name in names.values()
     ]
+    # Where another version takes over, requests go to a cluster that has both.
+    asked, behind = names["v1.1"], [names["v1.1"], names["v1"]]
+    aggregate = {
+        "@type": "type.googleapis.com/envoy.extensions.clusters.aggregate.v3.ClusterConfig",
+        "clusters": behind,
+    }
+    clusters.append(
+        {
+            "name": f"{asked}~or-else",
+            "alt_stat_name": f"{asked}~or-else".replace(".", "_"),
+            "connect_timeout": "1s",
+            "lb_policy": "CLUSTER_PROVIDED",
+            "cluster_type": {"name": "envoy.clusters.aggregate", "typed_config": aggregate},
+        }
+    )
+    names["or-else"] = f"{asked}~or-else"
     routes = [{"match": {"prefix": f"/{version}/"}, "route": {"cluster": name}} for version, name in names.items()]
     types = "type.googleapis.com/envoy.extensions.filters"
     manager = {
@@ -101,7 +117,7 @@ def series(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[tuple[dict
     try:
         ready(f"http://127.0.0.1:{admin}/ready", process, folder / "log")
         with closing(requests.Session()) as session:
-            for path in ["v1/ok"] * 5 + ["v1.1/ok", "v1.1/ok", "v1.1/fail"]:
+            for path in ["v1/ok"] * 5 + ["v1.1/ok", "or-else/ok", "or-else/fail"]:
                 session.get(f"http://127.0.0.1:{port}/{path}", timeout=5)
         yield exposed(f"http://127.0.0.1:{admin}/stats/prometheus")
     finally:
