@@ -49,6 +49,7 @@ calibrate: $(STAMP)  ## false-positive rates, coverage and the cost of looks, on
 benchmark: $(STAMP)  ## timings, printed and not asserted
 	$(BIN)/python -m tests.benchmarks.statistics
 	$(BIN)/python -m tests.benchmarks.increments
+	$(BIN)/python -m tests.benchmarks.routing
 
 torture: $(STAMP)  ## 100 pulls killed at random moments, and a writer with four readers for 5 minutes
 	$(BIN)/python -m tests.torture
@@ -58,6 +59,9 @@ benchmark-collection: $(STAMP)  ## from Prometheus to DuckDB: samples/s and memo
 
 recording: $(STAMP)  ## write data/recordings/ again: the same bytes
 	$(BIN)/python -m abkit.simulate.recording data
+
+snapshots: $(STAMP)  ## write the reviewed manifests of the examples again: read git diff
+	$(BIN)/python -m tests.routing.snapshots
 
 lock: $(STAMP)  ## resolve pyproject.toml into requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --all-extras pyproject.toml -o requirements.lock

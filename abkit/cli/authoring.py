@@ -12,7 +12,7 @@ from rich.markup import escape
 
 from abkit.cli.options import AsJson, OwnMetrics, SpecFile, error_console, output, write_json, write_stdout
 from abkit.cli.routing_options import Mesh, SpecFiles, Step, Weights
-from abkit.errors import InputError, Problem, SpecError
+from abkit.errors import InputError, Problem, RoutingError, SpecError
 from abkit.files import make_folder, write_text
 from abkit.spec import Experiment, load
 
@@ -68,6 +68,7 @@ def validate(
     from abkit.pipeline.limits import check_definitions
     from abkit.queries import resolve
     from abkit.queries.own import load_experiment
+    from abkit.routing import advice, build_plan, merge_plans
     from abkit.settings import load_settings
 
     folder = load_settings(metrics=metrics).metrics
@@ -83,6 +84,12 @@ def validate(
             problems.append(Problem(str(path), _line(path, str(error)), "metrics", None, str(error)))
         else:
             valid.append((path, experiment))
+    if not problems:
+        try:
+            merge_plans(build_plan(spec) for _, spec in valid)
+        except RoutingError as error:
+            problems.append(Problem(", ".join(str(path) for path, _ in valid), None, "assignment", None, str(error)))
+    warnings = [Problem(str(path), None, *_parted(text)) for path, spec in valid for text in advice(spec)]
     files, findings = check_manifests(manifests, valid) if manifests else (0, ())
     wrong = bool(problems) or any(finding.severity == "error" for finding in findings)
     if as_json:
@@ -93,6 +100,7 @@ def validate(
                 for path, spec in valid
             ],
             "problems": [asdict(problem) for problem in problems],
+            "warnings": [asdict(warning) for warning in warnings],
             "manifests": {"files": files, "findings": [asdict(finding) for finding in findings]},
         }
         write_json(document)
@@ -100,12 +108,20 @@ def validate(
         for path, spec in valid:
             split = ", ".join(f"{name} {weight / 100:g} %" for name, weight in spec.split.items())
             output().print(f"[green]✓[/] {escape(str(path))}: {spec.name}, {spec.strategy}: {split}", soft_wrap=True)
+        for warning in warnings:
+            error_console().print(f"[yellow]warning:[/] {escape(str(warning))}", soft_wrap=True)
         for problem in problems:
             error_console().print(f"[bold red]error:[/] {escape(str(problem))}")
         if manifests:
             show_findings(output(), files, findings)
     if wrong:
         raise typer.Exit(InputError.exit_code)
+
+
+def _parted(text: str) -> tuple[str, None, str]:
+    """Field, value and message of a warning."""
+    field, _, message = text.partition(": ")
+    return field, None, message
 
 
 def _line(path: Path, message: str) -> int | None:

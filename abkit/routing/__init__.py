@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from abkit.errors import RoutingError, did_you_mean
+from abkit.routing.advice import advice
 from abkit.routing.assign import Assigned, AssignedMany, assign, assign_many
 from abkit.routing.base import JointMesh, Manifest, Mesh
 from abkit.routing.building import build_plan
@@ -30,6 +31,7 @@ __all__ = [
     "Mesh",
     "Plan",
     "Request",
+    "advice",
     "assign",
     "assign_many",
     "build_plan",

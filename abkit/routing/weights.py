@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
+import numpy as np
+
 from abkit.assignment import BUCKETS
 from abkit.errors import RoutingError, did_you_mean
 from abkit.spec import Experiment
 
-__all__ = ["parse_weights", "resolve_split", "resolve_splits"]
+__all__ = ["moved_aside", "parse_weights", "resolve_split", "resolve_splits"]
 
 _PERCENT = 100
 
@@ -180,3 +182,24 @@ def _of_step(experiment: Experiment, step: int) -> dict[str, int]:
         raise RoutingError(msg)
     share = round(steps[step - 1] * BUCKETS / _PERCENT)
     return {name: BUCKETS - share if name == experiment.control else share for name in experiment.variants}
+
+
+def moved_aside(before: Mapping[str, int], after: Mapping[str, int], control: str) -> int:
+    """Basis points of the users that a new split takes from one treatment to another, though neither has to shrink.
+
+    Users keep their bucket, and the variants stand in the file's order. One treatment after the control, or one before
+    and one after it, take users from the control alone as they grow; a third one pushes its neighbours aside.
+
+    Args:
+        before: Variant → basis points.
+        after: Variant → basis points, the same variants in the same order.
+        control: Whose users may move.
+
+    >>> moved_aside({"a": 8000, "b": 1000, "c": 1000}, {"a": 6000, "b": 2000, "c": 2000}, "a")
+    1000
+    >>> moved_aside({"b": 1000, "a": 8000, "c": 1000}, {"b": 2000, "a": 6000, "c": 2000}, "a")
+    0
+    """
+    old, new = (np.repeat(list(split), list(split.values())) for split in (before, after))
+    shrinks = [name for name in before if after.get(name, 0) < before[name]]
+    return int(np.count_nonzero((old != new) & (old != control) & ~np.isin(old, shrinks)))

@@ -157,7 +157,7 @@ def _problem(detail: ErrorDetails, file: str, lines: dict[tuple[str | int, ...],
     value: str | None = _shown(detail["input"])
     message = _words(detail, where)
     if detail["type"] == "value_error" and (clear := _CLEAR.fullmatch(message)):
-        where = tuple(int(part) if part.isdigit() else part for part in clear["field"].split("."))
+        where = (*where, *(int(part) if part.isdigit() else part for part in clear["field"].split(".")))
         value, message = clear["value"] or None, clear["message"]
     elif detail["type"] == "missing":
         value = None

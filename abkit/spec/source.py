@@ -175,12 +175,12 @@ def _apart(sources: tuple[Source, ...]) -> tuple[Source, ...]:
     seen: dict[tuple[tuple[str, str], ...], int] = {}
     for index, source in enumerate(sources if len(sources) > 1 else ()):
         if not source.places:
-            msg = f"@source.{index}@@names no place: give prometheus, victoriametrics, openmetrics or recording"
+            msg = f"@{index}@@names no place: give prometheus, victoriametrics, openmetrics or recording"
             raise ValueError(msg)
         labels = tuple(sorted(source.labels.items()))
         if not labels or labels in seen:
             other = f"source {seen[labels] + 1}" if labels in seen else "the others"
-            msg = f"@source.{index}@@can't be told from {other}: give each source labels of its own, such as cluster"
+            msg = f"@{index}@@can't be told from {other}: give each source labels of its own, such as cluster"
             raise ValueError(msg)
         seen[labels] = index
     return sources

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from abkit.routing.base import Manifest
@@ -16,17 +16,19 @@ text = st.one_of(
         ["on", "Off", "y", "NO", "null", "~", "1e3", "0o7", "0x1", "1_000", "2026-11-01", "=", "<<", "", "12:30:45"]
     ),
 )
+keys = text.filter(lambda key: len(key) < 60)
 documents = st.dictionaries(
-    text,
+    keys,
     st.recursive(
         st.one_of(text, st.integers(), st.booleans()),
-        lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(text, inner, max_size=3)),
+        lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(keys, inner, max_size=3)),
         max_leaves=8,
     ),
     max_size=4,
 )
 
 
+@settings(deadline=None)
 @given(documents)
 def test_reads_back_as_it_was_written(document: dict[str, Any]) -> None:
     written = to_yaml(document)
@@ -34,6 +36,18 @@ def test_reads_back_as_it_was_written(document: dict[str, Any]) -> None:
     assert written.isascii()
     # Without any resolver every string that stands bare would still be one: none depends on a parser's idea of types.
     assert list(yaml.safe_load(written)) == list(document)
+
+
+def test_programs_stand_as_blocks_where_yaml_keeps_them() -> None:
+    assert to_yaml({"a": "x\n  y\n"}) == "a: |\n  x\n    y\n"
+    for text in ("x\ny", " x\ny\n", "x \ny\n", "x\n\n", "\nx\n", "x\ty\n", "é\n", "\n", "x\n\ny\n"):
+        assert yaml.safe_load(to_yaml({"a": [text], "b": {"c": text}})) == {"a": [text], "b": {"c": text}}
+
+
+def test_what_is_no_document() -> None:
+    for value in (float("nan"), float("inf"), None, 1e-7, object(), {"k" * 2_000: 1}):
+        with pytest.raises(TypeError, match=r"can't be written as YAML|too long for YAML"):
+            to_yaml({"a": value})
 
 
 def _strings(document: Any) -> list[str]:
@@ -44,12 +58,13 @@ def _strings(document: Any) -> list[str]:
     return [document] if isinstance(document, str) else []
 
 
+@settings(deadline=None)
 @given(documents)
 def test_every_string_value_is_quoted_and_every_bare_key_is_a_plain_word(document: dict[str, Any]) -> None:
     quoted: list[str] = []
     for event in yaml.parse(to_yaml(document)):
         if isinstance(event, yaml.ScalarEvent):
-            if event.style == '"':
+            if event.style in {'"', "|"}:
                 quoted.append(event.value)
             else:
                 # Bare: an integer, a boolean that we wrote as one, or a key that no YAML reads as anything but text.
