@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import tomllib
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from abkit.errors import InputError, did_you_mean
+from abkit.spec import parse_duration
 
 __all__ = ["Settings", "load_settings"]
 
 _FILE = Path("abkit.toml")
+_FOR_EVER = "forever"
+_SHORTEST = timedelta(days=3)
+"""Minutes become hours from samples of the last 48 hours."""
 
 
 class Settings(BaseSettings):
@@ -33,12 +38,31 @@ class Settings(BaseSettings):
     """A folder of metrics of your own, `*.promql` (`ABKIT_METRICS`)."""
     lock_wait: Annotated[float, Field(ge=0, le=600)] = 10.0
     """How many seconds to wait for a store that another process holds (`ABKIT_LOCK_WAIT`)."""
+    retention: str = "30d"
+    """How long samples are kept, such as 30d; at least 3d; `forever` (`ABKIT_RETENTION`). Facts are kept for ever."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """What is logged, on stderr (`ABKIT_LOG_LEVEL`)."""
     log_format: Literal["auto", "text", "json"] = "auto"
     """Text on terminals and JSON lines elsewhere, or always one of them (`ABKIT_LOG_FORMAT`)."""
     debug: bool = False
     """Show tracebacks of abkit's own faults (`ABKIT_DEBUG`)."""
+
+    @field_validator("retention")
+    @classmethod
+    def _is_a_retention(cls, text: str) -> str:
+        if text != _FOR_EVER and parse_duration(text) < _SHORTEST:
+            msg = f"should be at least {_SHORTEST.days}d, or {_FOR_EVER}"
+            raise ValueError(msg)
+        return text
+
+    @property
+    def keep_ms(self) -> int | None:
+        """How long samples are kept; None for ever.
+
+        >>> Settings(retention="7d").keep_ms
+        604800000
+        """
+        return None if self.retention == _FOR_EVER else round(parse_duration(self.retention).total_seconds() * 1000)
 
     @classmethod
     def settings_customise_sources(

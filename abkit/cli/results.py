@@ -88,7 +88,7 @@ def pull(
         report = collect(
             experiment,
             source,
-            Store(settings.db, wait=settings.lock_wait),
+            Store(settings.db, wait=settings.lock_wait, keep_ms=settings.keep_ms),
             start_ms=None if begin is None else int(begin.timestamp() * 1000),
             end_ms=None if until is None else int(until.timestamp() * 1000),
             now_ms=int(moment.timestamp() * 1000),
@@ -171,7 +171,7 @@ def run(
     if pause < 1:
         msg = f"--every: should be at least 1s (got '{every}')"
         raise InputError(msg)
-    store = Store(settings.db, wait=settings.lock_wait)
+    store = Store(settings.db, wait=settings.lock_wait, keep_ms=settings.keep_ms)
     while True:
         began = time.monotonic()
         moment = now()

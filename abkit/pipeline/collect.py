@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 import pyarrow as pa
@@ -17,7 +17,7 @@ from abkit.pipeline.splits import milliseconds, splits
 from abkit.queries import Input, ResolvedMetric, resolve, resolve_segments
 from abkit.sources.base import Source
 from abkit.spec import Experiment, Kind, Role, Scope
-from abkit.store import InputRow, Known, Pull, Quality, Read, Store, Written
+from abkit.store import InputRow, Known, Pull, Quality, Read, Store, Written, shown
 from abkit.window import Window
 
 __all__ = ["LOOK_BACK_MS", "OVERLAP_MS", "Progress", "PullReport", "collect"]
@@ -356,6 +356,7 @@ def _window(
     if known is not None:
         start = max(known.start_ms, known.end_ms - OVERLAP_MS) if start_ms is None else min(start_ms, known.end_ms)
         end_ms = max(end_ms, known.start_ms)
+        _check_kept(experiment, known, start)
     elif start_ms is not None:
         start = start_ms
     elif experiment.analysis.start is not None:
@@ -365,6 +366,17 @@ def _window(
     else:
         start = now_ms - _DAY_MS if span is None else span.start_ms
     return Window(start if span is None else max(start, span.start_ms), end_ms)
+
+
+def _check_kept(experiment: Experiment, known: Read, start_ms: int) -> None:
+    """Refuse to read again what the store's facts were computed from and its samples no longer show."""
+    if known.kept_from_ms is None or start_ms - LOOK_BACK_MS >= known.kept_from_ms:
+        return
+    msg = (
+        f"{experiment.name}: samples from before {shown(known.kept_from_ms)} were dropped (retention), their facts stay"
+    )
+    earliest = shown(known.kept_from_ms + LOOK_BACK_MS)
+    raise InputError(f"{msg}: give a --start of {earliest} or later, or pull all of it into a new store with --db")
 
 
 def _lead_ms(experiment: Experiment) -> int:
@@ -384,7 +396,8 @@ def _earlier(experiment: Experiment, source: Source) -> int | None:
 
 def _younger(read: Read, earlier_ms: int | None) -> bool:
     """Whether what was read of an input begins too late: the file asked for less time before its start then."""
-    return earlier_ms is not None and read.start_ms > earlier_ms
+    # What was dropped since can't be read again: then it stays as it is.
+    return earlier_ms is not None and read.start_ms > earlier_ms and read.kept_from_ms is None
 
 
 def _check_empty(start_ms: int | None, end_ms: int | None, source: Source, window: Window) -> None:
@@ -392,14 +405,10 @@ def _check_empty(start_ms: int | None, end_ms: int | None, source: Source, windo
     span = source.span()
     if span is not None:
         msg = (
-            f"{source.name} holds {_shown(span.start_ms)} to {_shown(span.end_ms)}, nothing of the window from "
-            f"{_shown(window.start_ms)}: give another --start and --end, or change the analysis' start"
+            f"{source.name} holds {shown(span.start_ms)} to {shown(span.end_ms)}, nothing of the window from "
+            f"{shown(window.start_ms)}: give another --start and --end, or change the analysis' start"
         )
         raise InputError(msg)
     if start_ms is not None or end_ms is not None:
-        msg = f"the window is empty: it starts at {_shown(window.start_ms)} and ends at {_shown(window.end_ms)}"
+        msg = f"the window is empty: it starts at {shown(window.start_ms)} and ends at {shown(window.end_ms)}"
         raise InputError(msg)
-
-
-def _shown(moment_ms: int) -> str:
-    return f"{datetime.fromtimestamp(moment_ms / 1000, UTC):%Y-%m-%dT%H:%M:%SZ}"

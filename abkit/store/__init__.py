@@ -17,8 +17,10 @@ from abkit.store.records import (
 )
 from abkit.store.store import Store
 from abkit.store.upkeep import Compacted, Condition, backup, check, compact
+from abkit.store.writing import SHORTEST_KEPT_MS, shown
 
 __all__ = [
+    "SHORTEST_KEPT_MS",
     "Compacted",
     "Condition",
     "Flag",
@@ -36,4 +38,5 @@ __all__ = [
     "backup",
     "check",
     "compact",
+    "shown",
 ]

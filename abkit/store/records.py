@@ -120,6 +120,7 @@ class Read:
         start_ms: From when on increments count.
         end_ms: The watermark: until when it was read.
         first_ms: First sample that the source returned; None for none.
+        kept_from_ms: From where on its increments are kept; None where all are.
     """
 
     input: str
@@ -127,6 +128,7 @@ class Read:
     start_ms: int
     end_ms: int
     first_ms: int | None = None
+    kept_from_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

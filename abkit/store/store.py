@@ -34,6 +34,8 @@ class Store:
     Args:
         path: The file; `write` makes it.
         wait: Seconds to wait for another process' lock.
+        keep_ms: How long before the watermark samples are kept, at least `SHORTEST_KEPT_MS`; for ever where left out.
+            Facts are kept for ever.
 
     Raises:
         StoreLocked: (every method) Another process holds the file for longer.
@@ -41,9 +43,10 @@ class Store:
         StoreVersion: (every method) A newer abkit wrote it.
     """
 
-    def __init__(self, path: Path | str, *, wait: float = _WAIT) -> None:
+    def __init__(self, path: Path | str, *, wait: float = _WAIT, keep_ms: int | None = None) -> None:
         self.path = Path(path)
         self._wait = wait
+        self._keep_ms = keep_ms
 
     @property
     def exists(self) -> bool:
@@ -51,9 +54,13 @@ class Store:
         return self.path.exists()
 
     def write(self, pull: Pull) -> Written:
-        """Write a pull, all of it or nothing."""
+        """Write a pull, all of it or nothing.
+
+        Raises:
+            InputError: It would change facts whose samples were dropped.
+        """
         with self._writing() as connection:
-            return write_pull(connection, pull)
+            return write_pull(connection, pull, self._keep_ms)
 
     def totals(
         self, experiment: str, window: Window, step_ms: int | None = None, inputs: Collection[str] | None = None

@@ -10,19 +10,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import fields, replace
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import duckdb
 import pyarrow as pa
 
+from abkit.errors import InputError
 from abkit.queries import sql
 from abkit.store.records import InputRow, Pull, Quality, Read, SeriesRow, Weight, Written
 
-__all__ = ["MINUTES_KEPT_MS", "cutoff_of", "keep_rows", "run", "write_pull"]
+__all__ = ["MINUTES_KEPT_MS", "SHORTEST_KEPT_MS", "cutoff_of", "keep_rows", "run", "shown", "write_pull"]
 
 _HOUR: Final = 3_600_000
 MINUTES_KEPT_MS: Final = 48 * _HOUR
 """How long before the watermark facts are kept by minute; before that by hour."""
+
+SHORTEST_KEPT_MS: Final = 72 * _HOUR
+"""Samples are kept for at least this long: minutes become hours from them."""
 
 _FAR: Final = 1 << 60
 
@@ -76,20 +81,26 @@ def run(connection: duckdb.DuckDBPyConnection, name: str, **values: Any) -> list
     return rows
 
 
-def write_pull(connection: duckdb.DuckDBPyConnection, pull: Pull) -> Written:
+def write_pull(connection: duckdb.DuckDBPyConnection, pull: Pull, keep_ms: int | None = None) -> Written:
     """Write a pull.
 
     Args:
         connection: Open for writing.
         pull: What was read.
+        keep_ms: How long before the watermark samples are kept; for ever where left out.
 
     Returns:
         What changed, and the experiment's quality now.
+
+    Raises:
+        InputError: It would change facts whose samples were dropped.
     """
     before = _number(run(connection, "store/count_samples"))
     connection.execute("BEGIN")
     try:
         quality = _write(connection, pull)
+        if keep_ms is not None:
+            run(connection, "store/drop_samples", experiment=pull.experiment, keep_ms=keep_ms)
         after = _number(run(connection, "store/count_samples"))
         connection.execute("COMMIT")
     except BaseException:
@@ -104,6 +115,7 @@ def _write(connection: duckdb.DuckDBPyConnection, pull: Pull) -> Quality:
     name = pull.experiment
     _register(connection, pull)
     old_start, old_end = _reach(connection, name)
+    _check_kept(connection, name)
     stale = _number(run(connection, "store/outdated", experiment=name)) > 0
     run(connection, "store/prepare", experiment=name)
     if pull.reads:
@@ -111,6 +123,7 @@ def _write(connection: duckdb.DuckDBPyConnection, pull: Pull) -> Quality:
         run(connection, "store/advance", experiment=name)
         run(connection, "store/delete_samples", experiment=name)
         run(connection, "store/insert_samples")
+        run(connection, "store/span_series")
         run(connection, "store/delete_increments", experiment=name, from_ms=first)
         keep_rows(connection, "fresh", "increments", experiment=name, from_ms=first)
         run(connection, "store/insert_increments")
@@ -142,6 +155,28 @@ def _write(connection: duckdb.DuckDBPyConnection, pull: Pull) -> Quality:
         quality=quality.to_json(),
     )
     return quality
+
+
+def _check_kept(connection: duckdb.DuckDBPyConnection, name: str) -> None:
+    """Refuse what would have to be computed from samples that were dropped."""
+    early = run(connection, "store/too_early", experiment=name)[0][0]
+    if early is not None:
+        msg = f"{name}: samples from before {shown(early)} were dropped and can't be read again in part"
+        raise InputError(f"{msg}: read from then on, or pull all of it into a new store")
+    series, inputs, until = run(connection, "store/final", experiment=name)[0]
+    if series or inputs:
+        what = f"{series} series are counted otherwise" if series else f"{inputs} inputs are kept by other units"
+        msg = f"{name}: {what} by its file of today, and samples from before {shown(until)} were dropped"
+        raise InputError(f"{msg}: take the change back, or give the changed experiment a name of its own")
+
+
+def shown(moment_ms: int) -> str:
+    """A moment as RFC 3339.
+
+    >>> shown(1_793_491_200_000)
+    '2026-11-01T00:00:00Z'
+    """
+    return f"{datetime.fromtimestamp(moment_ms / 1000, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _register(connection: duckdb.DuckDBPyConnection, pull: Pull) -> None:

@@ -153,3 +153,10 @@ def test_a_place_that_can_not_be_written_to(tmp_path: Path) -> None:
     assert "abkit.duckdb" in ran.err
     ran = abkit("pull", EXAMPLE, "--db", "/proc/abkit.duckdb", cwd=tmp_path)
     assert ran.code == 4
+
+
+@pytest.mark.parametrize("value", ["1h", "soon"])
+def test_samples_are_kept_for_three_days_at_least(value: str, tmp_path: Path) -> None:
+    found = abkit("pull", "nobody.yaml", cwd=tmp_path, ABKIT_RETENTION=value)
+    assert found.code == 2
+    assert "ABKIT_RETENTION" in found.err

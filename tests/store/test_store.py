@@ -227,11 +227,11 @@ class TestVersion:
     ) -> None:
         from abkit.queries.sql import migrations
 
-        more = (*migrations(), (2, "CREATE TABLE later (one INTEGER);"))
+        more = (*migrations(), (len(migrations()) + 1, "CREATE TABLE later (one INTEGER);"))
         monkeypatch.setattr("abkit.store.schema.migrations", lambda: more)
         assert store.span("x") == WINDOW
         with duckdb.connect(store.path, read_only=True) as connection:
-            assert connection.execute("SELECT max(version) FROM schema_version").fetchall() == [(2,)]
+            assert connection.execute("SELECT max(version) FROM schema_version").fetchall() == [(len(more),)]
             assert connection.execute("SELECT count(*) FROM later").fetchall() == [(0,)]
 
     @pytest.mark.parametrize(("has", "gets"), [("9 GiB", "2.0 GiB"), ("700 MiB", "700.0 MiB")])

@@ -5,7 +5,7 @@ seen AS (
   SELECT DISTINCT s.input, s.variant, s.instance, s.le
   FROM series AS s
   WHERE s.experiment = $experiment AND s.variant <> '' AND s.le IS NOT NULL AND NOT isnan(s.le)
-    AND s.series IN (SELECT b.series FROM samples AS b WHERE b.ts >= $start_ms AND b.ts < $end_ms)
+    AND s.series IN (SELECT p.series FROM spans AS p WHERE p.last_ms >= $start_ms AND p.first_ms < $end_ms)
 ),
 counted AS (
   SELECT input, variant, count(DISTINCT instance) AS instances FROM seen GROUP BY input, variant

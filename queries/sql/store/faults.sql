@@ -33,6 +33,13 @@ FROM (
     WHERE w.end_ms IS NULL OR m.ts >= w.end_ms
   )
   UNION ALL
+  SELECT 'series whose samples lie outside of their span', (
+    SELECT count(*)
+    FROM (SELECT series, min(ts) AS first_ms, max(ts) AS last_ms FROM samples GROUP BY series) AS m
+    LEFT JOIN spans AS p ON p.series = m.series
+    WHERE p.series IS NULL OR p.first_ms > m.first_ms OR p.last_ms < m.last_ms
+  )
+  UNION ALL
   SELECT 'increments that end before they begin', (
     SELECT count(*) FROM increments WHERE previous_ts > ts
   )

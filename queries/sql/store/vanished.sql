@@ -8,9 +8,7 @@ own AS (
   WHERE experiment = $experiment AND target <> ''
 ),
 ends AS (
-  SELECT m.series, max(m.ts) AS last_ms
-  FROM samples AS m JOIN own AS o ON o.series = m.series
-  GROUP BY m.series
+  SELECT p.series, p.last_ms FROM spans AS p JOIN own AS o ON o.series = p.series
 ),
 scraped AS (
   SELECT o.target, max(e.last_ms) AS last_ms FROM ends AS e JOIN own AS o ON o.series = e.series GROUP BY o.target
