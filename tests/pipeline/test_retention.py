@@ -18,10 +18,11 @@ from tests.store.rows import START, counter, experiment, process, rows, tables, 
 DAY = 86_400
 EVERY = 240
 DAYS = 8
+HELD = {"name": "held", "kind": "gauge", "direction": "none", "value": 'held{ab_experiment="$experiment"}'}
 
 
 def spec(**more: Any) -> Experiment:
-    return experiment(analysis={"start": "2026-11-01"}, **more)
+    return experiment(**({"analysis": {"start": "2026-11-01"}, "metrics": [_rate("c"), HELD]} | more))
 
 
 def world() -> list[Series]:
@@ -31,6 +32,7 @@ def world() -> list[Series]:
     lives = [(second, max(value for at, value in starts if at <= second)) for second in range(0, end, EVERY)]
     silent = [(float(second), 100.0 + second) for second in (*range(0, DAY, EVERY), *range(6 * DAY, end, EVERY))]
     falling = [(float(second), float(second % (DAY // 2))) for second in range(0, end, EVERY)]
+    held = counter([(float(second), float(second % 977) - 300) for second in range(0, end, EVERY)])
     return [
         process(lives),
         ticking(0, end, EVERY, ab_replicate="0"),
@@ -38,6 +40,7 @@ def world() -> list[Series]:
         ticking(5 * DAY, end, EVERY, ab_replicate="2"),
         counter(falling, instance="b", ab_variant="treatment"),
         process([(second, -9_999.0) for second in range(0, end, EVERY)], "b"),
+        Series({**held.labels, "__name__": "held"}, held.points),
     ]
 
 
@@ -103,7 +106,7 @@ class TestLater:
         assert tables(short.path) == before
 
     def test_a_metric_that_is_added_is_read_from_the_start(self, short: Store, tmp_path: Path) -> None:
-        more = spec(metrics=[_rate("c"), _rate("d")])
+        more = spec(metrics=[_rate("c"), HELD, _rate("d")])
         series = [*world(), *(_renamed(each) for each in world() if each.labels["__name__"] == "c_total")]
         collect(more, MemorySource(series), short, now_ms=moment(DAYS * DAY))
         wanted = Store(tmp_path / "new.duckdb")
@@ -128,12 +131,12 @@ class TestLater:
 
     def test_a_pre_period_that_is_asked_for_too_late_changes_nothing(self, short: Store) -> None:
         before = tables(short.path)["facts"]
-        late = experiment(analysis={"start": "2026-11-01", "pre-period": "2d"})
+        late = spec(analysis={"start": "2026-11-01", "pre-period": "2d"})
         pull(short, world(), DAYS * DAY, late)
         assert tables(short.path)["facts"] == before
 
     def test_edges_of_the_analysis_that_move_after_the_horizon(self, short: Store, tmp_path: Path) -> None:
-        moved = experiment(analysis={"start": "2026-11-01", "end": "2026-11-07T12:30:30Z"})
+        moved = spec(analysis={"start": "2026-11-01", "end": "2026-11-07T12:30:30Z"})
         pull(short, world(), DAYS * DAY, moved)
         wanted = Store(tmp_path / "new.duckdb")
         pull(wanted, world(), DAYS * DAY, spec())
