@@ -13,6 +13,7 @@ from abkit import spec
 from abkit.cli import app
 from abkit.queries import resolve
 from tests.benchmarks.calibration.command import SITUATIONS
+from tests.routing.capabilities import table
 
 README = (Path(__file__).resolve().parent.parent / "README.md").read_text()
 
@@ -68,6 +69,10 @@ def test_the_calibration_lists_every_method_of_every_situation_and_none_that_bre
     }
     assert {row[:3] for row in told} == made, "print the table again: make calibrate"
     assert {row[3] for row in told if row[2] == "valid"} == {"ok", "refused"}
+
+
+def test_the_table_of_meshes_is_what_they_can() -> None:
+    assert "\n".join(table()) in README, "print the table again: python -m tests.routing.capabilities"
 
 
 def test_the_keys_of_an_analysis_are_keys() -> None:
