@@ -15,7 +15,18 @@ from abkit.queries.naming import cluster_names, is_pod_of
 from abkit.spec import Experiment
 from abkit.store import SeriesRow
 
-__all__ = ["Target", "canonical", "describe", "mismatches", "normalised", "series_id", "target_of", "twins"]
+__all__ = [
+    "Target",
+    "canonical",
+    "describe",
+    "mismatches",
+    "normalised",
+    "one_sided",
+    "series_id",
+    "target_of",
+    "twins",
+    "unnamed_replicas",
+]
 
 
 _NONE: Final = "none"
@@ -36,6 +47,9 @@ _OF_THE_SCRAPE: Final = frozenset(
     }
 )
 """Labels that say how a process was scraped, not what it counted."""
+
+_REPLICAS: Final = ("__replica__", "prometheus_replica", "replica")
+"""Labels by which replicas of a Prometheus are usually told apart."""
 
 _CLUSTER: Final = "cluster"
 """The label by which servers that see several clusters tell them apart."""
@@ -203,6 +217,55 @@ def _version(labels: Mapping[str, str], experiment: Experiment) -> str:
         or labels.get("version")
         or next((version for version in versions if is_pod_of(service, version, pod)), "")
     )
+
+
+def unnamed_replicas(rows: Iterable[SeriesRow], spans: Mapping[int, tuple[int, int]]) -> Mapping[str, int]:
+    """Labels by which only replicas of a Prometheus differ: their series count once for each.
+
+    Args:
+        rows: Series of the experiment's metrics.
+        spans: Series → its first and its last sample, ms.
+
+    Returns:
+        Label → number of series that were there at the same time as another one that is the same but for it.
+    """
+    same: dict[tuple[str, str, str], list[tuple[int, int]]] = defaultdict(list)
+    for row in rows:
+        if row.series in spans and any(name in row.labels for name in _REPLICAS):
+            labels = json.loads(row.labels)
+            for name in _REPLICAS:
+                if name in labels:
+                    rest = canonical({other: value for other, value in labels.items() if other != name})
+                    same[name, row.input, rest].append(spans[row.series])
+    found: Counter[str] = Counter()
+    for (name, _, _), group in same.items():
+        until = -1
+        for first, last in sorted(group):
+            found[name] += first < until
+            until = max(until, last)
+    return {name: count for name, count in sorted(found.items()) if count}
+
+
+def one_sided(rows: Iterable[SeriesRow], inputs: Mapping[str, str], variants: Iterable[str]) -> Mapping[str, str]:
+    """Inputs that some variants have series of, and others don't.
+
+    Args:
+        rows: Series with samples in what is analysed.
+        inputs: Name of an input, such as `conversion/denominator` → its id.
+        variants: Those that should have some.
+
+    Returns:
+        Name → the variants that have some.
+    """
+    reporting: dict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        reporting[row.input].add(row.variant)
+    found = {}
+    for name, data in inputs.items():
+        there = [variant for variant in variants if variant in reporting[data]]
+        if 0 < len(there) < len(list(variants)):
+            found[name] = ", ".join(there)
+    return found
 
 
 def _replicate(labels: Mapping[str, str], experiment: Experiment) -> int:

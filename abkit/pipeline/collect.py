@@ -11,11 +11,11 @@ from typing import Final
 import pyarrow as pa
 
 from abkit.errors import InputError
-from abkit.pipeline.attribution import Target, describe, mismatches, target_of, twins
+from abkit.pipeline.attribution import Target, describe, mismatches, one_sided, target_of, twins, unnamed_replicas
 from abkit.pipeline.reading import LOOK_BACK_MS, Reader, TooMuch
 from abkit.pipeline.splits import milliseconds, splits
 from abkit.queries import Input, ResolvedMetric, resolve, resolve_segments
-from abkit.sources.base import Source
+from abkit.sources.base import APPROXIMATE, Source
 from abkit.spec import Experiment, Kind, Role, Scope
 from abkit.store import InputRow, Known, Pull, Quality, Read, Store, Written, shown
 from abkit.window import Window
@@ -224,9 +224,9 @@ class _Pulling:
         spans = _spans(known, table)
         counted = [row for row in rows.values() if row.input in used]
         analysed = _analysed(experiment, [*known.reads.values(), *reader.reads])
-        unmatched, replicates = mismatches(
-            (row for row in counted if row.series in spans and _overlap(spans[row.series], analysed)), experiment
-        )
+        seen = [row for row in counted if row.series in spans and _overlap(spans[row.series], analysed)]
+        unmatched, replicates = mismatches(seen, experiment)
+        running = [name for name, share in experiment.split.items() if share]
         analysis = experiment.analysis
         weights = splits(experiment, known.weights, Window(window.start_ms, max(window.end_ms, end_ms)), last)
         edges = [milliseconds(moment) for moment in (analysis.start, analysis.end) if moment is not None]
@@ -246,6 +246,8 @@ class _Pulling:
                 quality=Quality(
                     unmatched_series=unmatched,
                     bad_replicates=replicates,
+                    unnamed_replicas=unnamed_replicas((row for row in counted if row.variant), spans),
+                    one_sided=one_sided(seen, _bases(self._metrics), running),
                     empty_inputs=tuple(
                         f"{metric.name}/{role}"
                         for metric in self._metrics
@@ -253,6 +255,7 @@ class _Pulling:
                         if not found.counts and found.id not in filled
                     ),
                     warnings=tuple(source.warnings),
+                    approximate=APPROXIMATE in source.way,
                 ),
                 twins=twins((row for row in counted if row.variant), spans),
             )
@@ -316,6 +319,16 @@ def _needed(metrics: Iterable[ResolvedMetric]) -> list[Input]:
     """Each distinct input once; what counts another one's samples is not fetched."""
     found = {data.id: data for metric in metrics for data in metric.inputs.values() if not data.counts}
     return list(found.values())
+
+
+def _bases(metrics: Iterable[ResolvedMetric]) -> Mapping[str, str]:
+    """What every variant should have series of, by metric and role: not what is counted only when it happens."""
+    return {
+        f"{metric.name}/{role}": data.id
+        for metric in metrics
+        for role, data in metric.inputs.items()
+        if not data.counts and (role is not Role.NUMERATOR or Role.DENOMINATOR not in metric.inputs)
+    }
 
 
 def _input_rows(metrics: Iterable[ResolvedMetric]) -> tuple[InputRow, ...]:

@@ -154,8 +154,10 @@ def evaluate(
         confidence=experiment.analysis.confidence,
         looks=str(experiment.deciding_looks),
         health=health,
-        metrics=compared.metrics,
-        limits=limits,
+        metrics=tuple(
+            metric.model_copy(update=_noted(metric.method, quality, metric.assumption)) for metric in compared.metrics
+        ),
+        limits=tuple(limit.model_copy(update=_noted(limit.method, quality)) for limit in limits),
         stage=stage,
         split=_shares(experiment, health, metrics, totals),
         trend=compared.trend,
@@ -180,6 +182,15 @@ def evaluate(
             },
         ),
     )
+
+
+def _noted(method: str, quality: Quality | None, assumption: str | None = None) -> Mapping[str, str]:
+    """What a result says of the counts that it rests on, where these are not exact."""
+    if quality is None or not quality.approximate:
+        return {}
+    said = "The counts are approximate: sums that the server made (push-down)."
+    more = {} if assumption is None else {"assumption": f"{assumption} {said}".strip()}
+    return {"method": f"{method}, approximate counts".removeprefix(", ")} | more
 
 
 def _window(

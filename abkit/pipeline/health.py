@@ -14,9 +14,14 @@ from abkit.pipeline.totals import Totals
 from abkit.queries import EXPOSED_USERS, ResolvedMetric
 from abkit.spec import Experiment, Role
 from abkit.store import Quality
-from abkit.wording import plural
+from abkit.wording import percent, plural
 
-__all__ = ["SRM_ALPHA", "quality_of", "srm_of"]
+__all__ = ["FEW_USERS", "SRM_ALPHA", "quality_of", "srm_of"]
+
+FEW_USERS = 20
+"""Fewer users first exposed are nearly none."""
+
+_LATE_MS = 5 * 60_000
 
 SRM_ALPHA = 0.001
 """Always-valid p below which the split is called wrong: a false alarm costs a whole test."""
@@ -130,6 +135,12 @@ def quality_of(
     return QualityModel(status="warning" if Severity.WARNING in severities else "ok", findings=findings)
 
 
+def _effect(quality: Quality, field: str, what: str = "of what an input counts") -> str:
+    """The size of a finding's effect, in brackets."""
+    share = quality.effects.get(field, 0.0)
+    return f" (up to {percent(share)} {what})" if share else ""
+
+
 def _findings(quality: Quality, experiment: Experiment) -> list[Finding]:
     found: list[Finding] = []
 
@@ -143,7 +154,7 @@ def _findings(quality: Quality, experiment: Experiment) -> list[Finding]:
         names = ", ".join(f"{value!r} ({series} series)" for value, series in quality.bad_replicates.items())
         message = (
             f"ab_replicate has values outside 0 … {experiment.assignment.replicates - 1}: {names}: "
-            "make the services and assignment.replicates agree."
+            f"make the services and assignment.replicates agree{_effect(quality, 'bad_replicates')}."
         )
         add("bad-replicates", Severity.INVALID, message)
     for name, series in quality.vanished.items():
@@ -156,29 +167,53 @@ def _findings(quality: Quality, experiment: Experiment) -> list[Finding]:
             f"{plural(quality.doubled_targets, 'target')} scraped more than once, by two jobs: counts are too high."
         )
         add("doubled-targets", Severity.WARNING, message)
+    for label, series in quality.unnamed_replicas.items():
+        message = (
+            f"{series:,} series are there once more under another {label}: replicas of a Prometheus, counted twice. "
+            f"Name it: source.replica-labels: [{label}]."
+        )
+        add("doubled-replicas", Severity.WARNING, message)
+    for name, there in quality.one_sided.items():
+        others = [other for other, share in experiment.split.items() if share and other not in there.split(", ")]
+        # Who counts nothing at all is named above.
+        if not set(others) <= set(quality.missing_variants):
+            message = f"{name}: only {there} has series, not {' and '.join(others)}: check what it exposes."
+            add("one-sided", Severity.WARNING, message)
     if quality.relabelled:
-        add("relabelled", Severity.NOTE, f"{quality.relabelled:,} series go on under other labels: counted once.")
-    for value, series in quality.unmatched_series.items():
+        effect = _effect(quality, "relabelled")
+        message = f"{quality.relabelled:,} series go on under other labels{effect}: counted once."
+        add("relabelled", Severity.NOTE, message)
+    for index, (value, series) in enumerate(quality.unmatched_series.items()):
         where = f"the version or variant {value!r}, which no variant of the experiment has" if value else "no version"
-        add("unmatched-series", Severity.WARNING, f"{series:,} series with {where}: counted for nobody.")
+        effect = "" if index else _effect(quality, "unmatched_series", "of what an input counts, all such together")
+        add("unmatched-series", Severity.WARNING, f"{series:,} series with {where}{effect}: counted for nobody.")
     # Only an A/B test's split is checked on users.
     needless = f"{EXPOSED_USERS}/" if experiment.canary is not None else None
     if empty := [name for name in quality.empty_inputs if needless is None or not name.startswith(needless)]:
         message = f"Nothing was found for {', '.join(empty)}: check that the services expose it."
         add("empty-inputs", Severity.WARNING, message)
+    found += _of_the_moment(quality, experiment)
     if quality.non_finite:
         message = f"{plural(quality.non_finite, 'sample')} NaN, infinite, negative or absurd: dropped."
         add("non-finite", Severity.WARNING, message)
-    if quality.unseen_births:
-        message = f"{quality.unseen_births:,} series appeared, and nobody saw them begin: first values are left out."
+    if quality.unseen_births and not quality.approximate:
+        effect = _effect(quality, "unseen_births", "of what an input counts, estimated")
+        message = f"{quality.unseen_births:,} series appeared, and nobody saw them begin: first values are left out"
+        message += f"{effect}."
         add("unseen-births", Severity.WARNING, message)
-    if quality.gaps:
-        message = f"{plural(quality.gaps, 'scrape gap')}: what was counted in a gap is kept and lands at its end."
+    if quality.gaps and not quality.approximate:
+        effect = _effect(quality, "gaps")
+        message = (
+            f"{plural(quality.gaps, 'scrape gap')}: what was counted in a gap{effect} is kept and lands at its end."
+        )
         add("gaps", Severity.NOTE, message)
-    if quality.resets:
-        message = f"{plural(quality.resets, 'restart')}: what was counted after the last scrape before it is lost."
+    if quality.resets and not quality.approximate:
+        effect = _effect(quality, "resets", "of what an input counts, estimated")
+        message = (
+            f"{plural(quality.resets, 'restart')}: what was counted after the last scrape before it is lost{effect}."
+        )
         add("resets", Severity.NOTE, message)
-    if quality.targets_without_start:
+    if quality.targets_without_start and not quality.approximate:
         message = (
             f"{quality.targets_without_start} of {quality.targets} targets expose no process_start_time_seconds: "
             "a restart shows only where a counter falls."
@@ -186,4 +221,37 @@ def _findings(quality: Quality, experiment: Experiment) -> list[Finding]:
         add("no-process-start", Severity.NOTE, message)
     for warning in quality.warnings:
         add("server-warning", Severity.WARNING, f"The server warned: {warning}")
+    return found
+
+
+def _of_the_moment(quality: Quality, experiment: Experiment) -> list[Finding]:
+    """What is missing or late so far, and how it was read."""
+    found: list[Finding] = []
+    if experiment.canary is None and quality.exposures:
+        few = [
+            f"{plural(round(quality.exposures.get(name, 0)), 'user')} of {name}"
+            for name, share in experiment.split.items()
+            if share and quality.exposures.get(name, 0) < FEW_USERS
+        ]
+        if few:
+            message = f"Only {' and '.join(few)} first exposed so far: too few to say anything about them."
+            found.append(Finding(code="few-exposures", severity=Severity.WARNING, message=message))
+    if quality.behind_ms > max(_LATE_MS, 5 * (quality.scrape_interval_ms or 0)):
+        message = (
+            f"The newest sample is {quality.behind_ms / 60_000:,.0f} min older than what was asked for: "
+            "check that the services are scraped and the server is up to date."
+        )
+        found.append(Finding(code="behind", severity=Severity.WARNING, message=message))
+    if quality.late_samples:
+        message = (
+            f"{plural(quality.late_samples, 'sample')} came more than a minute late: counted now; what comes more than "
+            "five minutes late is read by abkit pull --start alone."
+        )
+        found.append(Finding(code="late", severity=Severity.NOTE, message=message))
+    if quality.approximate:
+        message = (
+            "Counts are sums that the server made (source.mode: push-down), approximate: what restarts and births "
+            "hide within a step is not seen."
+        )
+        found.append(Finding(code="push-down", severity=Severity.WARNING, message=message))
     return found

@@ -14,11 +14,12 @@ from abkit.sources.instant import InstantQueries
 from abkit.sources.labelled import LabelledSource
 from abkit.sources.openmetrics import OpenMetricsSource
 from abkit.sources.prometheus import PrometheusSource
+from abkit.sources.pushdown import PushDownSource
 from abkit.sources.recording import RecordingSource
 from abkit.sources.replicas import DeduplicatedSource
 from abkit.sources.several import SeveralSources
 from abkit.sources.victoriametrics import VictoriaMetricsSource
-from abkit.spec import Experiment, Source
+from abkit.spec import Experiment, Mode, Source
 
 __all__ = ["open_questions", "open_source"]
 
@@ -103,6 +104,8 @@ def _opened(settings: Source, folder: Path, opened: ExitStack) -> SampleSource:
         source = OpenMetricsSource(folder / settings.openmetrics)
     elif settings.victoriametrics is not None:
         source = VictoriaMetricsSource(settings, folder)
+    elif settings.mode is Mode.PUSH_DOWN:
+        source = PushDownSource(settings, folder)
     else:
         source = PrometheusSource(settings, folder)
     opened.callback(source.close)

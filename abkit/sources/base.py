@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from abkit.window import Window
 
-__all__ = ["Samples", "Source", "Window"]
+__all__ = ["APPROXIMATE", "Samples", "Source", "Window"]
+
+APPROXIMATE: Final = "push-down"
+"""The way that reads sums, not samples."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ __all__ = ["Cutting", "in_parts"]
 _FIRST_MS: Final = 15 * 60_000
 _SHORTEST_MS: Final = 1_000
 _GROWTH: Final = 8.0
+_ANY: Final = 1 << 60
 
 
 class Cutting:
@@ -59,11 +60,13 @@ class Cutting:
         self._length = max(part.length_ms // 2, _SHORTEST_MS)
 
     def at_most(self, length_ms: int) -> None:
-        """Make the part shorter: it is asked for in another way."""
+        """Make the part shorter, where it is longer: the way to ask takes no more."""
         self._length = min(self._length, length_ms)
 
 
-def in_parts(window: Window, batch: int, ask: Callable[[Window], Samples]) -> Iterator[Samples]:
+def in_parts(
+    window: Window, batch: int, ask: Callable[[Window], Samples], longest_ms: int = _ANY
+) -> Iterator[Samples]:
     """Ask for a window part by part, from its start to its end.
 
     The length of a part follows the size of the answer before it; where an answer is too large all the same, for the
@@ -73,6 +76,7 @@ def in_parts(window: Window, batch: int, ask: Callable[[Window], Samples]) -> It
         window: The whole.
         batch: Samples that one answer should have.
         ask: Answers one part.
+        longest_ms: How long a part may be.
 
     Yields:
         What each part held, in time's order; nothing for parts without samples.
@@ -90,7 +94,7 @@ def in_parts(window: Window, batch: int, ask: Callable[[Window], Samples]) -> It
     >>> list(in_parts(Window(0, 800_000), 1_000_000, ask)), parts
     ([], [800000, 400000, 400000])
     """
-    cutting = Cutting(window, _FIRST_MS)
+    cutting = Cutting(window, min(_FIRST_MS, longest_ms))
     while (part := cutting.part) is not None:
         try:
             samples = ask(part)
@@ -98,5 +102,6 @@ def in_parts(window: Window, batch: int, ask: Callable[[Window], Samples]) -> It
             cutting.halve(error)
             continue
         cutting.go_on(len(samples.timestamps), batch)
+        cutting.at_most(longest_ms)
         if len(samples.timestamps):
             yield samples

@@ -184,9 +184,17 @@ class Quality:
         unmatched_series: Label value that no variant has → number of series with samples in what is analysed; '' for
             series without such a label.
         bad_replicates: Value of ab_replicate that is no replicate of the experiment → number of such series.
+        unnamed_replicas: Label by which only replicas of a Prometheus differ, and which the file doesn't name → number
+            of series that count twice.
         missing_variants: Variants without any event.
+        one_sided: `metric/role` that not all variants have series of → those that have.
+        exposures: Variant → users first exposed; empty where nothing counts them.
+        late_samples: Samples that came more than a minute after an earlier pull had read past them.
+        behind_ms: How long before the end of what was asked for the newest sample is.
+        approximate: Whether the server summed for us (push-down), now or in an earlier pull of what is kept.
+        effects: Finding, as its field is called → the largest share of any input's events that it touches.
         empty_inputs: `metric/role` of inputs without any sample.
-        warnings: What the server said beside its answers.
+        warnings: What the server said beside its answers, now or in an earlier pull of what is kept.
     """
 
     scrape_interval_ms: int | None = None
@@ -202,7 +210,14 @@ class Quality:
     targets_without_start: int = 0
     unmatched_series: Mapping[str, int] = field(default_factory=dict)
     bad_replicates: Mapping[str, int] = field(default_factory=dict)
+    unnamed_replicas: Mapping[str, int] = field(default_factory=dict)
     missing_variants: tuple[str, ...] = ()
+    one_sided: Mapping[str, str] = field(default_factory=dict)
+    exposures: Mapping[str, float] = field(default_factory=dict)
+    late_samples: int = 0
+    behind_ms: int = 0
+    approximate: bool = False
+    effects: Mapping[str, float] = field(default_factory=dict)
     empty_inputs: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 

@@ -17,7 +17,7 @@ import duckdb
 import pyarrow as pa
 
 from abkit.errors import InputError
-from abkit.queries import sql
+from abkit.queries import EXPOSED_USERS, sql
 from abkit.store.records import InputRow, Pull, Quality, Read, SeriesRow, Weight, Written
 
 __all__ = ["MINUTES_KEPT_MS", "SHORTEST_KEPT_MS", "cutoff_of", "keep_rows", "run", "shown", "write_pull"]
@@ -30,6 +30,7 @@ SHORTEST_KEPT_MS: Final = 72 * _HOUR
 """Samples are kept for at least this long: minutes become hours from them."""
 
 _FAR: Final = 1 << 60
+_MOST_WARNINGS: Final = 20
 
 _SCRAPES_MISSED: Final = 5
 _MISSED_MS: Final = 5 * 60_000
@@ -118,7 +119,9 @@ def _write(connection: duckdb.DuckDBPyConnection, pull: Pull) -> Quality:
     _check_kept(connection, name)
     stale = _number(run(connection, "store/outdated", experiment=name)) > 0
     run(connection, "store/prepare", experiment=name)
+    late = 0
     if pull.reads:
+        late = _number(run(connection, "store/late", experiment=name))
         first = min(_from(read) for read in pull.reads)
         run(connection, "store/advance", experiment=name)
         run(connection, "store/delete_samples", experiment=name)
@@ -141,7 +144,10 @@ def _write(connection: duckdb.DuckDBPyConnection, pull: Pull) -> Quality:
             if old_end is not None and cutoff_of(old_end) < cutoff:
                 _facts(connection, name, cutoff_of(old_end), min(cutoff, _hour(first)), cutoff)
             _facts(connection, name, _hour(first), _hour(last) + _HOUR, cutoff)
-    quality = _quality(connection, pull)
+    quality = _quality(connection, pull, late)
+    if old_start is not None and pull.window.start_ms > old_start:
+        # What an earlier pull was told of what it read still holds: that was not read again.
+        quality = _and_before(connection, quality, name)
     run(
         connection,
         "store/record_pull",
@@ -219,16 +225,43 @@ def keep_rows(connection: duckdb.DuckDBPyConnection, table: str, query: str, **v
     connection.execute(f"CREATE OR REPLACE TEMP TABLE {table} AS {sql(query)}", values).fetchall()
 
 
-def _quality(connection: duckdb.DuckDBPyConnection, pull: Pull) -> Quality:
+def _quality(connection: duckdb.DuckDBPyConnection, pull: Pull, late: int) -> Quality:
     row = run(connection, "quality", experiment=pull.experiment)[0]
     names = [column[0] for column in connection.description or ()]
     seen = {variant for (variant,) in run(connection, "store/variants_seen", experiment=pull.experiment)}
     missing = tuple(variant for variant in pull.variants if variant not in seen)
     counted = dict(zip(names, row, strict=True))
-    tolerance = max(_SCRAPES_MISSED * (counted["scrape_interval_ms"] or 0), _MISSED_MS)
+    interval = counted["scrape_interval_ms"] or 0
+    tolerance = max(_SCRAPES_MISSED * interval, _MISSED_MS)
     gone = run(connection, "store/vanished", experiment=pull.experiment, tolerance_ms=tolerance)
     doubled = _number(run(connection, "store/doubled", experiment=pull.experiment)) if pull.twins else 0
-    return replace(pull.quality, missing_variants=missing, vanished=dict(gone), doubled_targets=doubled, **counted)
+    shares = run(connection, "effects", experiment=pull.experiment, interval_ms=interval)[0]
+    effects = zip((column[0] for column in connection.description or ()), shares, strict=True)
+    newest = run(connection, "store/newest", experiment=pull.experiment)[0][0]
+    return replace(
+        pull.quality,
+        missing_variants=missing,
+        vanished=dict(gone),
+        doubled_targets=doubled,
+        exposures=dict(run(connection, "store/exposures", experiment=pull.experiment, metric=EXPOSED_USERS)),
+        late_samples=late,
+        behind_ms=0 if newest is None else max(0, pull.window.end_ms - newest),
+        effects={name: share for name, share in effects if share},
+        **counted,
+    )
+
+
+def _and_before(connection: duckdb.DuckDBPyConnection, quality: Quality, name: str) -> Quality:
+    rows = run(connection, "store/latest_pull", experiment=name)
+    if not rows:
+        return quality
+    before = Quality.from_json(rows[0][1])
+    return replace(
+        quality,
+        late_samples=before.late_samples + quality.late_samples,
+        approximate=before.approximate or quality.approximate,
+        warnings=tuple(dict.fromkeys((*before.warnings, *quality.warnings)))[-_MOST_WARNINGS:],
+    )
 
 
 def _reach(connection: duckdb.DuckDBPyConnection, name: str) -> tuple[int | None, int | None]:
