@@ -27,6 +27,7 @@ __all__ = ["VictoriaMetricsSource"]
 
 _BATCH: Final = 1_000_000
 _MOST_BATCHES: Final = 4
+_MOST_ROWS: Final = 100_000
 
 
 class VictoriaMetricsSource:
@@ -76,6 +77,7 @@ class VictoriaMetricsSource:
             # Both ends are included.
             "start": f"{window.start_ms // 1000}.{window.start_ms % 1000:03d}",
             "end": f"{last // 1000}.{last % 1000:03d}",
+            "max_rows_per_line": str(_MOST_ROWS),
             # A cluster that can't reach all of its storage refuses, rather than answer with a part.
             "deny_partial_response": "1",
         }

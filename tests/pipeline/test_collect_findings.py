@@ -148,7 +148,9 @@ def codes(quality: Quality, **more: Any) -> dict[str, str]:
 
 class TestReplicasWithoutName:
     def series(self, label: str, start: int = -300) -> list[Series]:
-        return [ticking(-300, 1_800, **{label: "a"}), ticking(start, 3_600, **{label: "b"})]
+        one: dict[str, Any] = {label: "a"}
+        other: dict[str, Any] = {label: "b"}
+        return [ticking(-300, 1_800, **one), ticking(start, 3_600, **other)]
 
     @pytest.mark.parametrize("label", ["prometheus_replica", "replica", "__replica__"])
     def test_count_twice_and_are_named(self, tmp_path: Path, label: str) -> None:
