@@ -49,6 +49,8 @@ class Quality(Model):
 
     status: Literal["ok", "warning", "invalid"]
     findings: tuple[Finding, ...] = ()
+    scrape_interval_ms: int | None = None
+    """Median time between two scrapes of a target; None where there are no two."""
 
 
 class Health(Model):

@@ -23,6 +23,9 @@ FEW_USERS = 20
 
 _LATE_MS = 5 * 60_000
 
+_NOTABLE = 0.001
+"""A smaller share of what is counted is not worth a word."""
+
 SRM_ALPHA = 0.001
 """Always-valid p below which the split is called wrong: a false alarm costs a whole test."""
 
@@ -130,9 +133,11 @@ def quality_of(
     )
     findings += tuple(more)
     severities = {finding.severity for finding in findings}
-    if Severity.INVALID in severities:
-        return QualityModel(status="invalid", findings=findings)
-    return QualityModel(status="warning" if Severity.WARNING in severities else "ok", findings=findings)
+    return QualityModel(
+        status="invalid" if Severity.INVALID in severities else "warning" if Severity.WARNING in severities else "ok",
+        findings=findings,
+        scrape_interval_ms=None if quality is None else quality.scrape_interval_ms,
+    )
 
 
 def _effect(quality: Quality, field: str, what: str = "of what an input counts") -> str:
@@ -207,6 +212,9 @@ def _findings(quality: Quality, experiment: Experiment) -> list[Finding]:
             f"{plural(quality.gaps, 'scrape gap')}: what was counted in a gap{effect} is kept and lands at its end."
         )
         add("gaps", Severity.NOTE, message)
+    if (share := quality.effects.get("births", 0.0)) >= _NOTABLE and not quality.approximate:
+        message = f"{quality.births:,} series began and count from 0: up to {percent(share)} of what an input counts."
+        add("births", Severity.NOTE, message)
     if quality.resets and not quality.approximate:
         effect = _effect(quality, "resets", "of what an input counts, estimated")
         message = (

@@ -268,8 +268,9 @@ def health_rows(evaluation: Evaluation) -> tuple[HealthRow, ...]:
     }[quality.status]
     grave = [Severity.INVALID, Severity.WARNING, Severity.NOTE]
     findings = sorted(quality.findings, key=lambda finding: grave.index(finding.severity))
+    scraped = "" if quality.scrape_interval_ms is None else f" Scraped every {quality.scrape_interval_ms / 1000:g} s."
     if not findings:
-        return (*rows, HealthRow("Data quality", overall, "Nothing was found that would change a result."))
+        return (*rows, HealthRow("Data quality", overall, f"Nothing was found that would change a result.{scraped}"))
     tones = {Severity.INVALID: Tone.BROKEN, Severity.WARNING: Tone.WAIT, Severity.NOTE: Tone.WAIT}
     signs = {Severity.INVALID: "!", Severity.WARNING: "!", Severity.NOTE: "·"}
     for index, finding in enumerate(findings):
@@ -278,6 +279,8 @@ def health_rows(evaluation: Evaluation) -> tuple[HealthRow, ...]:
         first = index == 0 and quality.status == "ok"
         name = "Data quality" if index == 0 else ""
         rows.append(HealthRow(name, overall if first else found, fmt.plain(finding.message)))
+    if scraped:
+        rows.append(HealthRow("", Outcome("·", "note", Tone.WAIT), scraped.strip()))
     return tuple(rows)
 
 

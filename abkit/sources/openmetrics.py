@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 from numpy.typing import NDArray
 
@@ -107,11 +108,13 @@ class _Reading:
         self._parts: list[tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.float64]]] = []
 
     def take(self, piece: bytes) -> None:
-        lines = (self._rest + piece).split(b"\n")
-        self._rest = lines.pop()
+        text = self._rest + piece
+        end = text.rfind(b"\n") + 1
+        text, self._rest = text[:end], text[end:]
+        if text and not self._read_plain(text):
+            self._read(text.split(b"\n")[:-1])
         if len(self._rest) > _LONGEST_LINE:
-            raise self._wrong(self._lines + len(lines) + 1, self._rest, "is longer than a megabyte")
-        self._read(lines)
+            raise self._wrong(self._lines + 1, self._rest, "is longer than a megabyte")
 
     def columns(self) -> Columns:
         if self._rest:
@@ -139,6 +142,42 @@ class _Reading:
         span = Window(int(timestamps.min()), int(timestamps.max()) + 1) if len(timestamps) else Window(0, 0)
         offsets = np.searchsorted(series, np.arange(len(self._labels) + 1))
         return Columns(span, self._labels, offsets, timestamps, values)
+
+    def _read_plain(self, text: bytes) -> bool:
+        """Read whole lines of the usual form, all at once; False where one is of another, or wrong."""
+        if self._ended or b"# EOF" in text:
+            return False
+        data = np.frombuffer(text, np.uint8)
+        ends = np.flatnonzero(data == ord("\n")) + 1
+        offsets = np.concatenate(([0], ends)).astype(np.int32)
+        lines = pa.StringArray.from_buffers(len(ends), pa.py_buffer(offsets), pa.py_buffer(text))
+        comments = data[offsets[:-1]] == ord("#")
+        if comments.any():
+            lines = lines.filter(pa.array(~comments))
+        if pc.any(pc.match_substring(lines, "#")).as_py():
+            return False
+        parts = pc.split_pattern(lines, " ", max_splits=2, reverse=True)
+        if not pc.all(pc.equal(pc.list_value_length(parts), 3)).as_py():
+            return False
+        names, values, times = (pc.list_element(parts, index) for index in range(3))
+        try:
+            found = pc.cast(pc.replace_substring(values, "+Inf", "inf"), pa.float64()).to_numpy()
+            seconds = pc.cast(pc.utf8_rtrim(times, "\n"), pa.float64()).to_numpy()
+        except pa.ArrowInvalid:
+            return False
+        if not (np.abs(seconds) < _FURTHEST).all():
+            return False
+        coded = names.cast(pa.binary()).dictionary_encode()
+        places = [self._known.get(name) for name in coded.dictionary.to_pylist()]
+        if None in places:
+            known = [self._place(name) for name in coded.dictionary.to_pylist()]
+            if None in known:
+                return False
+            places = known
+        series = np.array(places, np.int32)[coded.indices.to_numpy()]
+        self._parts.append((series, np.rint(seconds * 1000).astype(np.int64), found))
+        self._lines += len(ends)
+        return True
 
     def _read(self, lines: list[bytes]) -> None:
         places: list[int] = []
@@ -171,10 +210,16 @@ class _Reading:
         self._lines = line_number
 
     def _series(self, text: bytes, number: int, line: bytes) -> int:
-        labels = _labels(text)
-        if labels is None:
+        place = self._place(text)
+        if place is None:
             why = 'should be: name{label="value"} number seconds, each sample with its time'
             raise self._wrong(number, line, why)
+        return place
+
+    def _place(self, text: bytes) -> int | None:
+        labels = _labels(text)
+        if labels is None:
+            return None
         # One series may be written in two ways: its labels in another order.
         place = self._same.setdefault(tuple(sorted(labels.items())), len(self._labels))
         if place == len(self._labels):
