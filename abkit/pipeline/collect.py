@@ -131,6 +131,13 @@ class _Pulling:
         self._progress = progress
         self._metrics = (*resolve(experiment), *(segment.metric for segment in resolve_segments(experiment)))
         self._needed = _needed(self._metrics)
+        gauges = sorted({metric.name for metric in self._metrics if metric.definition.kind is Kind.GAUGE})
+        if gauges and APPROXIMATE in source.way:
+            msg = (
+                f"source.mode: push-down sums counters, and {', '.join(gauges)} are gauges: leave them out, or read raw "
+                "samples (mode: raw)"
+            )
+            raise InputError(msg)
 
     def windows(self, known: Known, end_ms: int, resume_ms: int | None = None) -> Mapping[str, Window]:
         """What to read of each input, by its id; empty or reversed where there is nothing to read."""

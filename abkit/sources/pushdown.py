@@ -35,7 +35,16 @@ __all__ = ["PushDownSource"]
 
 _HOUR: Final = 3_600_000
 _BATCH: Final = 1_000_000
-_LABELS: Final = ("version", "destination_version", "ab_variant", "ab_assignment", "ab_replicate", "le", "cluster")
+_LABELS: Final = (
+    "version",
+    "destination_version",
+    "envoy_cluster_name",
+    "ab_variant",
+    "ab_assignment",
+    "ab_replicate",
+    "le",
+    "cluster",
+)
 _UNITS: Final = ("pod", "instance")
 
 

@@ -1,5 +1,5 @@
 -- How much each finding about the data weighs: the largest share of any input's events that it touches; NULL where there are no
--- events. Parameters: $experiment; $interval_ms, the scrape interval.
+-- events; gauges have none. Parameters: $experiment; $interval_ms, the scrape interval.
 --
 -- * gaps, births, relabelled, unmatched_series, bad_replicates: events that were counted so.
 -- * resets: what was probably lost, half a scrape of a series' own mean rate a restart (that was nowhere counted).
@@ -12,7 +12,7 @@ own AS (
     variant = '' AND coalesce(json_extract_string(labels, '$.ab_variant'), '') <> 'none' AS unmatched,
     replicate < 0 AND coalesce(json_extract_string(labels, '$.ab_replicate'), 'none') <> 'none' AS bad_replicate
   FROM series
-  WHERE experiment = $experiment AND input IN (SELECT input FROM inputs WHERE experiment = $experiment)
+  WHERE experiment = $experiment AND input IN (SELECT input FROM inputs WHERE experiment = $experiment AND role <> 'value')
 ),
 sums AS (
   SELECT

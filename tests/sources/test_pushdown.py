@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from abkit.errors import InputError
 from abkit.pipeline.collect import collect
 from abkit.pipeline.evaluate import evaluate
 from abkit.pipeline.health import quality_of
@@ -106,6 +107,11 @@ class TestPushDown:
         quality = store.quality("x")
         assert quality is not None
         assert quality.approximate
+
+    def test_gauges_have_no_increments(self, server: str, tmp_path: Path) -> None:
+        gauge = {"name": "memory", "kind": "gauge", "direction": "decrease", "value": "memory_bytes"}
+        with pytest.raises(InputError, match="push-down sums counters, and memory are gauges"):
+            _pulled(tmp_path / "x", _source(server), spec=experiment(metrics=[gauge]))
 
     def test_a_birth_at_a_target_that_nobody_knows_is_left_out(self, tmp_path: Path) -> None:
         late = counter([(t, 1_000.0 + t) for t in range(1_800, END, 15)], "z", ab_replicate="3")
