@@ -134,8 +134,8 @@ class _Pulling:
         gauges = sorted({metric.name for metric in self._metrics if metric.definition.kind is Kind.GAUGE})
         if gauges and APPROXIMATE in source.way:
             msg = (
-                f"source.mode: push-down sums counters, and {', '.join(gauges)} are gauges: leave them out, or read raw "
-                "samples (mode: raw)"
+                f"source.mode: push-down sums counters, and {', '.join(gauges)} are gauges: leave them out, or read "
+                "raw samples (mode: raw)"
             )
             raise InputError(msg)
 

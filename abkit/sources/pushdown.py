@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 
 from abkit.errors import SourceAnswer
 from abkit.queries.pushing import increments
+from abkit.queries.selectors import Matcher, Selector, parse_selector
 from abkit.sources.base import APPROXIMATE, Samples
 from abkit.sources.cutting import in_parts
 from abkit.sources.matrix import decode_matrix
-from abkit.sources.selectors import Matcher, Selector, parse_selector
 from abkit.sources.tidy import tidied
 from abkit.sources.transport import Connection
 from abkit.spec import Source as SourceSettings
