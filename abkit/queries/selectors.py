@@ -63,14 +63,6 @@ class Selector:
         """
         return all(matcher.matches(labels.get(matcher.label, "")) for matcher in self.matchers)
 
-    def text(self) -> str:
-        r"""As PromQL, every value escaped.
-
-        >>> print(parse_selector("up{job='say \"hi\"'}").text())
-        {__name__="up",job="say \"hi\""}
-        """
-        return "{" + ",".join(f"{each.label}{each.operator}{_quoted(each.value)}" for each in self.matchers) + "}"
-
 
 def parse_selector(text: str) -> Selector:
     """Read a plain vector selector.
@@ -144,11 +136,6 @@ def _braces(text: str, position: int, matchers: list[Matcher]) -> int:
         if separator is None:
             raise _wrong(text, f"expected ',' or '}}' at '{_short(text[position:])}'")
         position = separator.end()
-
-
-def _quoted(value: str) -> str:
-    escaped = value.replace("\\", r"\\").replace('"', r"\"")
-    return '"' + "".join(char if char >= " " else f"\\x{ord(char):02x}" for char in escaped) + '"'
 
 
 def _unquoted(literal: str, text: str) -> str:

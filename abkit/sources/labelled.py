@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from abkit.queries.selectors import Selector, parse_selector
+from abkit.queries.selectors import parse_selector, written
 from abkit.sources.base import Samples, Source
 from abkit.window import Window
 
@@ -52,8 +52,8 @@ class LabelledSource:
         ours = [matcher for matcher in parsed.matchers if matcher.label in self._labels]
         if not all(matcher.matches(self._labels[matcher.label]) for matcher in ours):
             return
-        theirs = tuple(matcher for matcher in parsed.matchers if matcher.label not in self._labels)
-        asked = Selector(theirs).text() if ours else selector
+        theirs = [matcher for matcher in parsed.matchers if matcher.label not in self._labels]
+        asked = written(theirs) if ours else selector
         for batch in self._source.fetch(asked, window):
             labels = tuple(self._with(each) for each in batch.labels)
             yield Samples(labels, batch.series, batch.timestamps, batch.values)

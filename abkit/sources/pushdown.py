@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from abkit.errors import SourceAnswer
 from abkit.queries.pushing import increments
-from abkit.queries.selectors import Matcher, Selector, parse_selector
+from abkit.queries.selectors import Matcher, parse_selector, written
 from abkit.sources.base import APPROXIMATE, Samples
 from abkit.sources.cutting import in_parts
 from abkit.sources.matrix import decode_matrix
@@ -96,7 +96,7 @@ class PushDownSource:
         hour = window.start_ms - window.start_ms % _HOUR
         steps = Window(hour, window.end_ms - window.end_ms % step)
         for operator, units in (("!=", ()), ("=", _UNITS)):
-            part = Selector((*matchers, Matcher("ab_replicate", operator, ""))).text()
+            part = written((*matchers, Matcher("ab_replicate", operator, "")))
             query = increments(part, self._step, (*_LABELS, *units))
             found = _joined(in_parts(steps, self._batch, partial(self._ask, query), _HOUR))
             for labels, times, gained in found:
