@@ -320,9 +320,9 @@ class TestQuality:
 
     def test_all_is_well(self, tmp_path: Path) -> None:
         good = [ticking(-300, 900), ticking(-300, 900, ab_variant="treatment"), living(-300, 900)]
-        good.append(_renamed(good[0], "ab_exposed_users_total"))
+        good += [_renamed(each, "ab_exposed_users_total") for each in good[:2]]
         report = pull(Store(tmp_path / "x.duckdb"), good, 900)
-        assert quality_of(report.quality, experiment()) == QualityModel(status="ok")
+        assert quality_of(report.quality, experiment()) == QualityModel(status="ok", scrape_interval_ms=15_000)
 
     def test_what_the_server_said(self, tmp_path: Path) -> None:
         source = MemorySource([ticking(0, 60)], warnings=("partial answer",))
