@@ -64,9 +64,7 @@ class Cutting:
         self._length = min(self._length, length_ms)
 
 
-def in_parts(
-    window: Window, batch: int, ask: Callable[[Window], Samples], longest_ms: int = _ANY
-) -> Iterator[Samples]:
+def in_parts(window: Window, batch: int, ask: Callable[[Window], Samples], longest_ms: int = _ANY) -> Iterator[Samples]:
     """Ask for a window part by part, from its start to its end.
 
     The length of a part follows the size of the answer before it; where an answer is too large all the same, for the
