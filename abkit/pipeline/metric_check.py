@@ -12,6 +12,7 @@ from typing import Final, Protocol
 
 from abkit.pipeline.attribution import describe
 from abkit.queries import Entry, resolve
+from abkit.queries.checks import question
 from abkit.queries.selectors import Matcher, parse_selector, written
 from abkit.sources.instant import Point
 from abkit.spec import Experiment, MetricDefinition
@@ -165,7 +166,7 @@ def _check(
     matchers = parse_selector(selector).matchers
     family = next((one.value for one in matchers if one.label == "__name__" and one.operator == "="), "")
     by = (*_VERSIONS, "pod") if family.startswith(_OF_AGENTS) else _VERSIONS
-    groups = server.query(f"count by ({', '.join(by)}) ({selector})")
+    groups = server.query(question("series-by", selector, by))
     series = round(sum(point.value for point in groups))
     if not series:
         return InputCheck(role, selector, 0, {}, {}, {}, (_missing(family, matchers, server),))
@@ -248,7 +249,7 @@ def _missing(family: str, matchers: Sequence[Matcher], server: Server) -> str:
         return f"the server has no {family} now: {remedy}"
     for one in matchers:
         if one.label != "__name__" and not _count(written([named, one]), server):
-            top = server.query(f"topk({_SHOWN}, count by ({one.label}) ({family}))")
+            top = server.query(question("values", family, [one.label]))
             values = sorted(value for point in top if (value := point.labels.get(one.label)))
             have = f"there is {', '.join(values)}" if values else "the label is not there"
             return (
@@ -260,4 +261,4 @@ def _missing(family: str, matchers: Sequence[Matcher], server: Server) -> str:
 
 
 def _count(selector: str, server: Server) -> int:
-    return round(sum(point.value for point in server.query(f"count({selector})")))
+    return round(sum(point.value for point in server.query(question("series", selector))))
