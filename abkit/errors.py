@@ -11,6 +11,8 @@
     │   ├── SourceUnreachable         no connection, or it broke
     │   ├── SourceRefused             the server answered with an HTTP error
     │   └── SourceAnswer              the answer is not what it should be: HTML, cut JSON, a wrong type
+    ├── TargetError               3   where manifests go can't be reached or written, or refuses them
+    │   └── TargetDrift           5   what lies there is somebody else's, or was changed since abkit wrote it
     └── StoreError                4   the store is locked or broken
         ├── StoreLocked               another process holds it, longer than we wait
         ├── StoreUnusable             not a DuckDB file, damaged, or no right or room to write
@@ -43,6 +45,8 @@ __all__ = [
     "StoreLocked",
     "StoreUnusable",
     "StoreVersion",
+    "TargetDrift",
+    "TargetError",
     "did_you_mean",
 ]
 
@@ -125,6 +129,18 @@ class SourceRefused(SourceError):
 
 class SourceAnswer(SourceError):
     """The answer is not what it should be: HTML, cut JSON, a wrong type, a damaged file."""
+
+
+class TargetError(AbkitError):
+    """Where manifests go can't be reached or written, or refuses them."""
+
+    exit_code = 3
+
+
+class TargetDrift(TargetError):
+    """What lies at a target is somebody else's, or was changed since abkit wrote it: nothing was overwritten."""
+
+    exit_code = 5
 
 
 class StoreError(AbkitError):

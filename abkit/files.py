@@ -9,7 +9,7 @@ from pathlib import Path
 
 from abkit.errors import InputError
 
-__all__ = ["make_folder", "write_text"]
+__all__ = ["make_folder", "replace_text", "sync_folder", "write_text"]
 
 
 def make_folder(folder: Path) -> Path:
@@ -56,3 +56,40 @@ def write_text(path: Path, chunks: Iterable[str]) -> None:
     finally:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a text file, down to the disk: a crash or a power cut at any point leaves the old one or the new one.
+
+    What is written before it is renamed has a name that only depends on the file's, so that a writer that was killed
+    leaves nothing that the next one doesn't take away. Two writers at once must exclude each other by other means.
+
+    Args:
+        path: The file; its folder must exist. Keeps its rights where it exists.
+        text: Its content.
+
+    Raises:
+        OSError: It can't be written.
+    """
+    temporary = path.with_name(f".{path.name}.new")
+    try:
+        with temporary.open("w", encoding="utf-8", newline="\n") as handle:
+            handle.write(text)
+            handle.flush()
+            os.fsync(handle.fileno())
+        if path.exists():
+            temporary.chmod(path.stat().st_mode & 0o7777)
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """See to it that what was renamed or removed in a folder stays so after a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

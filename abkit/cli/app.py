@@ -11,7 +11,7 @@ from rich.markup import escape
 from typer.exceptions import TyperException
 
 import abkit
-from abkit.cli import authoring, metrics, power, results, serving, trends, upkeep
+from abkit.cli import authoring, exporting, metrics, power, results, serving, trends, upkeep
 from abkit.cli.options import error_console
 from abkit.errors import AbkitError, SpecError
 
@@ -26,7 +26,7 @@ app = typer.Typer(
     add_completion=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (serving, authoring, metrics, results, trends, power, upkeep):
+for module in (serving, authoring, exporting, metrics, results, trends, power, upkeep):
     module.register(app)
 
 

@@ -102,7 +102,8 @@ def resolve_splits(
         Experiment → variant → basis points; those without an option have their own split.
 
     Raises:
-        RoutingError: An option names no experiment or an unknown one, or is wrong in itself.
+        RoutingError: An option names no experiment or an unknown one, or is wrong in itself; or two experiments have
+            one name.
 
     >>> spec = Experiment.model_validate(
     ...     {"service": "shop", "variants": {"control": "v1", "treatment": "v2"}, "metrics": ["conversion"]}
@@ -111,6 +112,9 @@ def resolve_splits(
     {'shop': {'control': 7500, 'treatment': 2500}}
     """
     names = [experiment.name for experiment in experiments]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        msg = f"two experiments are called '{twice[0]}': give one of them another metadata.name"
+        raise RoutingError(msg)
     given: dict[str, list[str]] = {}
     for option in (part.strip() for text in weights for part in text.split(",")):
         name, rest = _addressed("--weights", option, names, "VERSION=PERCENT")

@@ -32,6 +32,8 @@ COMMANDS = [
     "power",
     "bandit",
     "trend",
+    "export",
+    "rollback",
 ]
 
 
