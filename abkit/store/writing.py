@@ -121,8 +121,8 @@ def _write(connection: duckdb.DuckDBPyConnection, pull: Pull) -> Quality:
     run(connection, "store/prepare", experiment=name)
     late = 0
     if pull.reads:
-        late = _number(run(connection, "store/late", experiment=name))
         first = min(_from(read) for read in pull.reads)
+        late = _number(run(connection, "store/late", experiment=name, from_ms=first))
         run(connection, "store/advance", experiment=name)
         run(connection, "store/delete_samples", experiment=name)
         run(connection, "store/insert_samples")
