@@ -27,8 +27,8 @@ OVERLAP_MS: Final = 5 * 60_000
 
 _DAY_MS: Final = 24 * 3_600_000
 
-_MOST_SAMPLES: Final = 5_000_000
-"""More samples are read and written in slices of time: what is held stays under about 1 GB."""
+_MOST_SAMPLES: Final = 3_000_000
+"""More samples are read and written in slices of time: with the store's share, a pull stays under 1.5 GB."""
 
 _SHORTEST_MS: Final = 15 * 60_000
 """A slice is no shorter, however many samples it holds."""

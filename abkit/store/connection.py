@@ -23,7 +23,7 @@ __all__ = ["CONFIG", "connected", "translated"]
 CONFIG: Final = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
 # A pull holds a bounded number of samples; what DuckDB does with them stays within this much memory, and beyond it
 # goes to the disk beside the store. (Its default is 80 % of what the machine or the container has.)
-_MOST_MEMORY: Final = "2 GiB"
+_MOST_MEMORY: Final = "1 GiB"
 _SIZES: Final = {"bytes": 0, "KiB": 1, "MiB": 2, "GiB": 3, "TiB": 4}
 _PAUSE: Final = 0.02
 """Seconds between two attempts to open a file that another process has."""
