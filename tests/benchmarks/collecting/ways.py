@@ -32,6 +32,7 @@ class Taken:
     Attributes:
         samples: Rows that were written; of the floor, bytes.
         seconds: From the first question to the closed file.
+        busy: Seconds of processor time that the process took, on all cores; the server's are not among them.
         megabytes: The most memory that the process held.
         start_megabytes: What it held before it began, with all it imports.
         way: How it read.
@@ -39,6 +40,7 @@ class Taken:
 
     samples: int
     seconds: float
+    busy: float
     megabytes: float
     start_megabytes: float
     way: str = ""
@@ -172,10 +174,10 @@ def main(way: str, url: str, database: str, start_ms: str, end_ms: str, *selecto
     """Run one way and print what it took."""
     _loaded(way)
     before = peak_megabytes()
-    begin = time.perf_counter()
+    begin, busy = time.perf_counter(), time.process_time()
     samples, how = WAYS[way](url, Path(database), Window(int(start_ms), int(end_ms)), selectors)
-    seconds = time.perf_counter() - begin
-    print(json.dumps(asdict(Taken(samples, seconds, peak_megabytes(), before, how))))
+    seconds, busy = time.perf_counter() - begin, time.process_time() - busy
+    print(json.dumps(asdict(Taken(samples, seconds, busy, peak_megabytes(), before, how))))
 
 
 if __name__ == "__main__":
