@@ -86,7 +86,7 @@ def evaluate(
     unknown = [epoch for epoch in epochs if not epoch.known]
     totals = _totals(experiment, store, window, step, looks, unknown)
     usages, before = _usages(experiment, metrics), pre_period(experiment, store)
-    traffic = _traffic(metrics, totals)
+    traffic = _traffic(experiment, metrics, totals)
     as_of = moment(window.end_ms) if len(totals.total) else None
     quality = store.quality(experiment.name)
     health = Health(
@@ -354,9 +354,11 @@ def _usages(experiment: Experiment, metrics: dict[str, ResolvedMetric]) -> list[
     return [(metrics[name], usage) for name, usage in named.items()]
 
 
-def _traffic(metrics: Mapping[str, ResolvedMetric], totals: Totals) -> Totals:
-    """Totals of what shows traffic; all of them where nothing that the experiment reads would."""
-    return totals.only(inputs) if (inputs := frozenset().union(*(m.events for m in metrics.values()))) else totals
+def _traffic(experiment: Experiment, metrics: Mapping[str, ResolvedMetric], totals: Totals) -> Totals:
+    """Totals of what shows traffic; of an A/B test that reads nothing of the kind, all of them."""
+    found = totals.only(frozenset().union(*(metric.events for metric in metrics.values())))
+    # A canary without requests has not been tried, whatever its pods hold.
+    return totals if experiment.canary is None and not (found.total > 0).any() else found
 
 
 def _without_data(experiment: Experiment, totals: Totals) -> list[str]:

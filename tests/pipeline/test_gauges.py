@@ -110,6 +110,14 @@ class TestResults:
         assert found.verdict is Verdict.NO_DATA
         assert [reason.code for reason in found.reasons] == ["variant-missing"]
 
+    def test_an_experiment_that_reads_gauges_alone_has_data(self, tmp_path: Path) -> None:
+        alone = spec(metrics={"primary": [HELD]})
+        store = Store(tmp_path / "x.duckdb")
+        pull(store, [*pods("v1", [100, 101, 99, 100]), *pods("v2", [50, 51, 49, 50])], 7_200, alone)
+        found = evaluate(alone, store)
+        assert found.verdict is Verdict.SHIP, found.reasons
+        assert "held of treatment" in found.reasons[0].message
+
     def test_a_canary_whose_traffic_stopped_is_not_alive_by_its_memory(self, tmp_path: Path) -> None:
         def requests(version: str, until: int) -> Series:
             labels = {"__name__": "istio_requests_total", "destination_version": version, "response_code": "200"}
