@@ -365,7 +365,7 @@ def test_visitors_without_an_id_are_neither_compared_nor_a_defect(tmp_path: Path
     world = replace(BIG, end_ms=START + 2 * HOUR, users=replace(BIG.users, without_id=0.3))
     without_id = pulled(tmp_path, world, AB)
     evaluation, truth = without_id.evaluate(), without_id.simulation.truth
-    assert {finding.code for finding in evaluation.health.data_quality.findings} <= {"unseen-births", "gaps"}
+    assert {finding.code for finding in evaluation.health.data_quality.findings} <= {"unseen-births", "births", "gaps"}
     views = truth.total("ab_page_views_total", variant="control", assignment="hash")
     bought = truth.total("ab_purchases_total", variant="control", assignment="hash")
     assert metric(evaluation, "conversion").baseline == bought.visible / views.visible
