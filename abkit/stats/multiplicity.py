@@ -19,6 +19,9 @@ ADJUSTMENTS = ("holm", "benjamini-hochberg", "bonferroni")
 """Holm and Bonferroni keep the chance of any false winner, Benjamini-Hochberg the share of false ones among the
 winners."""
 
+_ALSO = {"bh": "benjamini-hochberg", "fdr_bh": "benjamini-hochberg"}
+"""What others call them."""
+
 
 def adjust(
     p_values: ArrayLike | Sequence[float | None], method: str = "holm"
@@ -28,7 +31,7 @@ def adjust(
     Args:
         p_values: The family on the last axis. None or masked where a test has no p value: it stays so, and doesn't
             count.
-        method: `holm` (Holm 1979), `benjamini-hochberg` (1995) or `bonferroni`.
+        method: `holm` (Holm 1979), `benjamini-hochberg` (1995; also `bh` or `fdr_bh`) or `bonferroni`.
 
     Returns:
         The same shape: a plain array, or a masked one where p values were missing.
@@ -39,6 +42,7 @@ def adjust(
     >>> adjust([0.01, 0.04, 0.03]).round(4).tolist(), adjust([0.01, None, 0.04], "bonferroni").tolist()
     ([0.03, 0.06, 0.06], [0.02, None, 0.08])
     """
+    method = _ALSO.get(method, method)
     if method not in ADJUSTMENTS:
         msg = f"method is {method!r}; valid: {', '.join(ADJUSTMENTS)}"
         raise ValueError(msg)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -109,9 +110,10 @@ def shift(
     if arms[1].shape[:-1] != shape:
         msg = f"control has shape {arms[0].shape} and treatment {arms[1].shape}: leading axes must be equal"
         raise ValueError(msg)
+    count = math.prod(shape)
     rows = [
         _one(x[~np.isnan(x)], y[~np.isnan(y)], confidence, alternative)
-        for x, y in zip(*(arm.reshape(-1, arm.shape[-1]) for arm in arms), strict=True)
+        for x, y in zip(*(arm.reshape(count, arm.shape[-1]) for arm in arms), strict=True)
     ]
     found = np.array(rows, dtype=np.float64).reshape(*shape, 10)
     m0, m1, estimate, low, high, p, u, n, m, exact = np.moveaxis(found, -1, 0)

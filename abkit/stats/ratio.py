@@ -8,7 +8,16 @@ import numpy as np
 
 from abkit.stats.clusters import ClusterSums, divide, effective_clusters, effective_events
 from abkit.stats.comparison import Comparison, conclude
-from abkit.stats.small_arms import MINIMUM_EFFECTIVE_CLUSTERS, SMALL_ARM, guarded, inflated, lent, too_few
+from abkit.stats.small_arms import (
+    MINIMUM_EFFECTIVE_CLUSTERS,
+    SMALL_ARM,
+    guarded,
+    inflated,
+    lent,
+    steadied,
+    too_few,
+    unscattered,
+)
 from abkit.stats.special import check_alternative, check_confidence
 
 if TYPE_CHECKING:
@@ -23,9 +32,12 @@ __all__ = [
     "instance_df",
     "leave_one_out_variance",
     "linearised",
+    "log_variance",
+    "logarithms",
     "ratios",
     "variance_of_instances",
     "variance_of_mean",
+    "without_one",
 ]
 
 
@@ -48,9 +60,10 @@ def ratios(
     dual of its interval. The small-arm rule of `abkit.stats.small_arms` holds in both modes.
 
     Apart, u_b = M_b - R·D_b, Var = B/(B-1)·Σu²/(ΣD)² in each arm (the ratio estimator under cluster sampling: Cochran,
-    Sampling Techniques, 3rd ed., ch. 6 and 11), t(B₀ + B₁ - 2). An arm with one cluster borrows the other's variance
-    between clusters. Paired, the same clusters stand in both arms, and one is left out of both at a time (delete-one
-    jackknife: Efron & Stein 1981), t(G - 1).
+    Sampling Techniques, 3rd ed., ch. 6 and 11), t(B₀ + B₁ - 2); of the log ratio the larger of that over R² and the
+    delete-one jackknife, see `log_variance`. An arm with one cluster borrows the other's variance between clusters.
+    Paired, the same clusters stand in both arms, and one is left out of both at a time (delete-one jackknife: Efron &
+    Stein 1981), t(G - 1). Where all events of an arm come from about one cluster there is no interval of the lift.
 
     Args:
         control: Sums of the control, (…, cluster).
@@ -97,25 +110,24 @@ def ratios(
     relative = [divide(part, r[..., None]) for part, r in zip(parts, rate, strict=True)]
     scale = divide(den[0], den[1])
     number: tuple[ArrayLike, ArrayLike] = (B0, B1)
+    left = [without_one(arm.num, arm.den) for arm in arms]
     if instances:
         number = active(control.den), active(treatment.den)
         own = variance_of_instances(parts[0], control.den), variance_of_instances(parts[1], treatment.den)
         log_own = variance_of_instances(relative[0], control.den), variance_of_instances(relative[1], treatment.den)
     else:
         own = variance_of_mean(parts[0]), variance_of_mean(parts[1])
-        log_own = variance_of_mean(relative[0]), variance_of_mean(relative[1])
+        log_own = log_variance(relative[0], left[0]), log_variance(relative[1], left[1])
     plain = lent(own, scale, effective, number)
     log = lent(log_own, scale, effective, number)
     single = np.asarray(number[0]) == 1, np.asarray(number[1]) == 1
     empty = (num[0] == 0) & ~np.isnan(rate[0]), (num[1] == 0) & ~np.isnan(rate[1])
     bar = SMALL_ARM if small_arm_rule and not instances else 0.0
-    # A difference of few events is as uncertain as one of few clusters; the log ratio knows it by itself.
-    rare = (
-        np.minimum(effective[0], effective_events(control.num)),
-        np.minimum(effective[1], effective_events(treatment.num)),
-    )
-    after = guarded(plain, scale, rare, empty, bar)
-    log_after = guarded(log, scale, effective, empty, bar)
+    # A few events are as uncertain as a few clusters.
+    events = effective_events(control.num), effective_events(treatment.num)
+    rare = np.minimum(effective[0], events[0]), np.minimum(effective[1], events[1])
+    after = steadied(guarded(plain, scale, rare, empty, bar), log, (rate[0], rate[1]), scale, events, bar)
+    log_after = guarded(log, scale, rare, empty, bar)
 
     refusals: list[tuple[ArrayLike, str]] = []
     both = single[0] & single[1]
@@ -124,23 +136,24 @@ def ratios(
 
     lift_refusals: list[tuple[ArrayLike, str]] = []
     if paired and B0 > 1:
-        variance, log_variance, undefined = _jackknife(arms)
-        variance = inflated(variance, plain, after)
-        log_variance = inflated(log_variance, log, log_after)
-        lift_refusals.append((undefined, f"all events of an arm lie in one {cluster}"))
+        logs = logarithms(left[0]), logarithms(left[1])
+        variance = inflated(leave_one_out_variance(left[1] - left[0]), plain, after)
+        log_ratio_variance = inflated(leave_one_out_variance(logs[1] - logs[0]), log, log_after)
         df: Floats | float = float(B0 - 1)
         method = f"ratio of sums, delete-one-{cluster} jackknife across arms, t({B0 - 1})"
         replication = f"{B0} {cluster}s"
     elif instances:
-        variance, log_variance = after[0] + after[1], log_after[0] + log_after[1]
+        variance, log_ratio_variance = after[0] + after[1], log_after[0] + log_after[1]
         df = instance_df(effective)
         method = f"ratio of sums, delete-one-{cluster} jackknife in each arm, t on effective {cluster}s"
         replication = counted(cluster, number)
     else:
-        variance, log_variance = after[0] + after[1], log_after[0] + log_after[1]
+        variance, log_ratio_variance = after[0] + after[1], log_after[0] + log_after[1]
         df = float(max(B0 + B1 - 2, 1))
         method = f"ratio of sums, variance between {cluster}s in each arm, t({B0 + B1 - 2})"
         replication = counted(cluster, number)
+    if not instances:
+        lift_refusals += unscattered((control.num, treatment.num), (left[0], left[1]), cluster, minimum_effective)
     assumption = f"Different {cluster}s vary independently of one another"
     assumption += "; the same one may be correlated across arms." if paired else ", in each arm and across arms."
     lone = borrower(single, cluster)
@@ -154,7 +167,7 @@ def ratios(
         rate[0],
         rate[1],
         variance,
-        log_variance,
+        log_ratio_variance,
         df=df,
         confidence=confidence,
         alternative=alternative,
@@ -244,11 +257,26 @@ def leave_one_out_variance(estimates: Floats) -> Floats:
         return np.asarray((d * d).sum(-1) * ((B - 1) / B))
 
 
-def _jackknife(arms: tuple[ClusterSums, ClusterSums]) -> tuple[Floats, Floats, NDArray[np.bool_]]:
-    """Variance of difference and log ratio by leaving a cluster out of both arms, and where the log doesn't exist."""
-    left = [divide(arm.num.sum(-1, keepdims=True) - arm.num, arm.den.sum(-1, keepdims=True) - arm.den) for arm in arms]
-    variance = leave_one_out_variance(left[1] - left[0])
-    good = (left[0] > 0) & (left[1] > 0)
-    defined = np.asarray(good.all(-1))
-    logs = np.log(np.where(good, left[1], 1.0)) - np.log(np.where(good, left[0], 1.0))
-    return variance, np.where(defined, leave_one_out_variance(logs), np.nan), ~defined
+def logarithms(left: Floats) -> Floats:
+    """Logarithms of leave-one-out ratios, last axis = the one left out; NaN where one of them isn't above 0."""
+    good = left > 0
+    return np.where(good.all(-1, keepdims=True), np.log(np.where(good, left, 1.0)), np.nan)
+
+
+def log_variance(relative: Floats, left: Floats) -> Floats:
+    """Variance of the logarithm of one arm's ratio: the larger of linearised and delete-one jackknife.
+
+    A logarithm of a few users is skewed: far below the truth more often than far above it. There the linearised
+    variance is too small, as an arm whose best users were not drawn looks calm; without each of those that were drawn
+    the logarithm moves far.
+
+    Args:
+        relative: What each cluster adds to the error, over the ratio, (…, cluster).
+        left: The ratio without each of them, same shape.
+    """
+    return np.asarray(np.fmax(variance_of_mean(relative), leave_one_out_variance(logarithms(left))))
+
+
+def without_one(num: Floats, den: Floats) -> Floats:
+    """An arm's ratio with each cluster left out, (…, cluster)."""
+    return divide(num.sum(-1, keepdims=True) - num, den.sum(-1, keepdims=True) - den)

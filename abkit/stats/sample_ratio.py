@@ -120,8 +120,10 @@ def srm(
     else:
         epochs = [(row[i], share[i]) for row, share, i in zip(kept[live], shares[live], inside[live], strict=True)]
         p, method = _fixed(kept[live], shares[live], epochs)
-        log_e = sum(log_e_value(n, q / q.sum(), concentration) for n, q in epochs)
+        log_e = math.fsum(float(log_e_value(n, q / q.sum(), concentration)) for n, q in epochs)
         method, status = f"{method}; sequential Dirichlet-multinomial e value", "ok"
+        if math.isnan(log_e):
+            p, log_e, status = None, None, f"too many {unit} to compute"
     sequential = None if log_e is None else math.exp(-max(log_e, 0.0))
     mismatch = sequential is not None and sequential <= alpha
     reasons = []
@@ -192,12 +194,14 @@ def _fixed(counts: Floats, shares: Floats, epochs: list[tuple[Floats, Floats]]) 
     return min(1.0, least * len(epochs)), f"exact tests of {len(epochs)} epochs, Bonferroni"
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def _one_split(counts: Floats, shares: Floats) -> tuple[float, str]:
     """P value of one split; all shares above 0."""
     n, k = float(counts.sum()), counts.size
     if k == 2 and n <= 2**53:
         return _binomial(float(counts[1]), n, float(shares[1])), "exact binomial"
-    if (n + k) ** (k - 1) / math.factorial(k - 1) <= _ENUMERATED and (counts == np.round(counts)).all():
+    few = n <= _ENUMERATED and (n + k) ** (k - 1) / math.factorial(k - 1) <= _ENUMERATED
+    if few and (counts == np.round(counts)).all():
         return _multinomial(counts, shares), "exact multinomial"
     if (n * shares >= _EXPECTED).all():
         from scipy.special import chdtrc

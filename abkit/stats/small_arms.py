@@ -8,7 +8,7 @@ of the two is used.
 
 The variance of an arm with few events is as poor, however many clusters it has: with 2 events beside 38 the interval of
 the difference covers 90 %. So an arm is small too where its events are spread as fewer than 30 independent ones would
-be. The log ratio's own variance is large there by itself, and needs no such help.
+be, for the log ratio as well: where 2 % of 4,000 users make all events it is wrong in 6 % without.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from abkit.stats.clusters import divide
+from abkit.stats.clusters import divide, effective_clusters
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -32,7 +32,9 @@ __all__ = [
     "inflated",
     "inflation",
     "lent",
+    "steadied",
     "too_few",
+    "unscattered",
 ]
 
 SMALL_ARM = 30.0
@@ -111,6 +113,35 @@ def guarded(
     )
 
 
+def steadied(
+    variances: tuple[Floats, Floats],
+    log_variances: tuple[Floats, Floats],
+    rates: tuple[Floats, Floats],
+    scale: Floats,
+    events: tuple[Floats, Floats],
+    small: float = SMALL_ARM,
+) -> tuple[Floats, Floats]:
+    """Of an arm with few events: Vₐ ← max(Vₐ, V of its logarithm · R²), with the ratio R of both arms together.
+
+    An arm that happens to have few events also looks calm, and the difference is largest just there: where one arm's 15
+    events come in bursts (φ = 5) it is wrong in 8 %. What its events say about its relative error holds at the rate
+    that there would be without an effect.
+
+    Args:
+        variances: Of control and treatment, after `guarded`.
+        log_variances: Of the logarithms of their ratios.
+        rates: Their ratios.
+        scale: ΣD₀/ΣD₁.
+        events: As how many single events each arm's are spread.
+        small: Events below which the rule is in force.
+    """
+    together = divide(rates[0] * scale + rates[1], scale + 1) ** 2
+    return (
+        np.where(events[0] < small, np.fmax(variances[0], log_variances[0] * together), variances[0]),
+        np.where(events[1] < small, np.fmax(variances[1], log_variances[1] * together), variances[1]),
+    )
+
+
 def inflation(before: tuple[Floats, Floats], after: tuple[Floats, Floats]) -> Floats:
     """By how much the rule raised the variance of the difference; ≥ 1, and 1 where there was no variance."""
     factor = divide(after[0] + after[1], before[0] + before[1])
@@ -159,4 +190,30 @@ def too_few(
         enough = min(MINIMUM_LARGER_ARM, _ENOUGH_OF_FEW * max(int(np.max(count)) for count in clusters))
         less = np.maximum(effective[0], effective[1]) < enough
         found.append((less, f"too few {cluster}s with data in both arms: under {enough:g} effective ones"))
+    return found
+
+
+def unscattered(
+    nums: tuple[Floats, Floats],
+    left: tuple[Floats, Floats],
+    cluster: str,
+    minimum: float = MINIMUM_EFFECTIVE_CLUSTERS,
+) -> list[tuple[ArrayLike, str]]:
+    """Where an arm's events come from about one cluster, so that there is no interval of a lift, and the words for it.
+
+    The logarithm then moves with what one user did: in a 5 % arm of 50 users of whom 2 % make all events it is wrong
+    in 7 %. The difference has the other arm's variance, and holds.
+
+    Args:
+        nums: Numerators of control and treatment, (…, cluster); an arm with a single cluster borrows.
+        left: The arms' ratios with each cluster left out, same shapes.
+        cluster: What a cluster is.
+        minimum: Effective clusters of the events, in each arm.
+    """
+    several = [num.shape[-1] > 1 for num in nums]
+    lost = [~(ratio > 0).all(-1) & many for ratio, many in zip(left, several, strict=True)]
+    found: list[tuple[ArrayLike, str]] = [(lost[0] | lost[1], f"all events of an arm lie in one {cluster}")]
+    for name, num, many in zip(("control", "treatment"), nums, several, strict=True):
+        few = (effective_clusters(np.abs(num)) < minimum) & many
+        found.append((few, f"too few {cluster}s with events in {name}: under {minimum:g} effective ones"))
     return found

@@ -12,8 +12,16 @@ import numpy as np
 
 from abkit.stats.clusters import ClusterSums, divide, effective_clusters, effective_events
 from abkit.stats.comparison import Comparison, conclude
-from abkit.stats.ratio import leave_one_out_variance, linearised, variance_of_mean
-from abkit.stats.small_arms import MINIMUM_EFFECTIVE_CLUSTERS, SMALL_ARM, guarded, inflated, too_few
+from abkit.stats.ratio import leave_one_out_variance, linearised, log_variance, logarithms, variance_of_mean
+from abkit.stats.small_arms import (
+    MINIMUM_EFFECTIVE_CLUSTERS,
+    SMALL_ARM,
+    guarded,
+    inflated,
+    steadied,
+    too_few,
+    unscattered,
+)
 from abkit.stats.special import check_alternative, check_confidence
 
 if TYPE_CHECKING:
@@ -87,23 +95,24 @@ def stratified(
     mixed = [np.nan_to_num(divide(arm.den, d[..., None]) * share).sum(-2) for arm, d in zip(arms, den, strict=True)]
     effective = effective_clusters(mixed[0]), effective_clusters(mixed[1])
     events = [np.nan_to_num(divide(arm.num, d[..., None]) * share).sum(-2) for arm, d in zip(arms, den, strict=True)]
-    # A difference of few events is as uncertain as one of few clusters; the log ratio knows it by itself.
-    rare = np.minimum(effective[0], effective_events(events[0])), np.minimum(effective[1], effective_events(events[1]))
+    # A few events are as uncertain as a few clusters.
+    spread = effective_events(events[0]), effective_events(events[1])
+    rare = np.minimum(effective[0], spread[0]), np.minimum(effective[1], spread[1])
     squared = share[..., 0] ** 2
     expected = [np.nan_to_num(divide(squared, d)).sum(-1) for d in den]
     scale = divide(expected[1], expected[0])
     plain = variance_of_mean(parts[0]), variance_of_mean(parts[1])
     log = (
-        variance_of_mean(divide(parts[0], rate[0][..., None])),
-        variance_of_mean(divide(parts[1], rate[1][..., None])),
+        log_variance(divide(parts[0], rate[0][..., None]), left[0]),
+        log_variance(divide(parts[1], rate[1][..., None]), left[1]),
     )
     empty = rate[0] == 0, rate[1] == 0
-    after, log_after = guarded(plain, scale, rare, empty), guarded(log, scale, effective, empty)
+    after = steadied(guarded(plain, scale, rare, empty), log, (rate[0], rate[1]), scale, spread)
+    log_after = guarded(log, scale, rare, empty)
 
     variance = inflated(leave_one_out_variance(left[1] - left[0]), plain, after)
-    good = (left[0] > 0) & (left[1] > 0)
-    logs = np.log(np.where(good, left[1], 1.0)) - np.log(np.where(good, left[0], 1.0))
-    log_variance = inflated(leave_one_out_variance(logs), log, log_after)
+    logs = logarithms(left[0]), logarithms(left[1])
+    log_ratio_variance = inflated(leave_one_out_variance(logs[1] - logs[0]), log, log_after)
 
     used = (weight > 0).sum(-1)
     total = int(weight.shape[-1])
@@ -133,7 +142,7 @@ def stratified(
         rate[0],
         rate[1],
         variance,
-        np.where(good.all(-1), log_variance, np.nan),
+        log_ratio_variance,
         df=float(max(G - 1, 1)),
         confidence=confidence,
         alternative=alternative,
@@ -141,7 +150,7 @@ def stratified(
         small_arm=small,
         missing=missing,
         refusals=refusals,
-        lift_refusals=[(~good.all(-1), f"all events of an arm lie in one {cluster}")],
+        lift_refusals=unscattered((events[0], events[1]), (left[0], left[1]), cluster, minimum_effective),
         method=method,
         replication=f"{G} {cluster}s",
         assumption=(

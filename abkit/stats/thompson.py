@@ -138,11 +138,14 @@ def bandit(
         which = int(np.flatnonzero(missing)[0])
         name = "control" if which == 0 else f"variant {which}"
         return BanditProposal(None, None, None, *words, f"no posterior for the {name}: weights stay as they are")
-    best, loss = (
-        _normal(first, second, better)
-        if successes is None
-        else _beta(prior[0] + first / design_effect, prior[1] + (second - first) / design_effect, better)
-    )
+    with np.errstate(all="ignore"):
+        best, loss = (
+            _normal(first, second, better)
+            if successes is None
+            else _beta(prior[0] + first / design_effect, prior[1] + (second - first) / design_effect, better)
+        )
+    if not (np.isfinite(best).all() and np.isfinite(loss).all()):
+        return BanditProposal(None, None, None, *words, "too large to compute: weights stay as they are")
     return BanditProposal(_rounded(best, floor, total), tuple(best.tolist()), tuple(loss.tolist()), *words, "ok")
 
 
@@ -193,7 +196,7 @@ def _best(x: Floats, weight: Floats, density: Floats, cdf: Floats, mean: Floats)
     others = np.array([np.prod(np.delete(cdf, i, axis=0), axis=0) for i in range(arms)])
     share = (density * others * weight).sum(-1)
     largest = float((density * others * weight * x).sum())
-    return share / share.sum(), np.maximum(largest / float(share.sum()) - mean, 0.0)
+    return share / share.sum(), np.maximum(largest / share.sum() - mean, 0.0)
 
 
 def _rounded(best: Floats, floor: int, total: int) -> tuple[int, ...]:

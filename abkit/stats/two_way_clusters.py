@@ -18,11 +18,24 @@ from abkit.stats.ratio import (
     borrower,
     counted,
     instance_df,
+    leave_one_out_variance,
     linearised,
+    log_variance,
+    logarithms,
     variance_of_instances,
     variance_of_mean,
+    without_one,
 )
-from abkit.stats.small_arms import MINIMUM_EFFECTIVE_CLUSTERS, SMALL_ARM, guarded, inflation, lent, too_few
+from abkit.stats.small_arms import (
+    MINIMUM_EFFECTIVE_CLUSTERS,
+    SMALL_ARM,
+    guarded,
+    inflation,
+    lent,
+    steadied,
+    too_few,
+    unscattered,
+)
 from abkit.stats.special import check_alternative, check_confidence
 
 if TYPE_CHECKING:
@@ -88,19 +101,29 @@ def two_way(
     parts = [_cells(arm) for arm in arms]
     relative = [divide(u, r[..., None, None]) for u, r in zip(parts, rate, strict=True)]
     by_replicate = [effective_clusters(arm.den.sum(-1)) for arm in arms]
-    # A difference of few events is as uncertain as one of few clusters; the log ratio knows it by itself.
-    rare = [np.minimum(e, effective_events(arm.num.sum(-1))) for e, arm in zip(by_replicate, arms, strict=True)]
+    # A few events are as uncertain as a few clusters.
+    events = effective_events(control.num.sum(-1)), effective_events(treatment.num.sum(-1))
+    rare = np.minimum(by_replicate[0], events[0]), np.minimum(by_replicate[1], events[1])
     served = [arm.den.sum(-2) for arm in arms]
     by_instance = effective_clusters(served[0]), effective_clusters(served[1])
     number = active(served[0]), active(served[1])
     scale = divide(den[0], den[1])
     empty = (num[0] == 0) & ~np.isnan(rate[0]), (num[1] == 0) & ~np.isnan(rate[1])
 
-    def variance(cells: list[Floats], effective: list[Floats]) -> Floats:
+    left = [without_one(arm.num.sum(-1), arm.den.sum(-1)) for arm in arms]
+    logs = logarithms(left[1]) - logarithms(left[0])
+    own_logs = log_variance(relative[0].sum(-1), left[0]), log_variance(relative[1].sum(-1), left[1])
+
+    def variance(cells: list[Floats], *, log: bool) -> Floats:
         replicates = [u.sum(-1) for u in cells]
-        each = variance_of_mean(replicates[0]), variance_of_mean(replicates[1])
-        rule = guarded(each, scale, (effective[0], effective[1]), empty)
-        v_rep = variance_of_mean(replicates[1] - replicates[0]) * inflation(each, rule)
+        across = variance_of_mean(replicates[1] - replicates[0])
+        if log:
+            each, across = own_logs, np.fmax(across, leave_one_out_variance(logs))
+            rule = guarded(each, scale, rare, empty)
+        else:
+            each = variance_of_mean(replicates[0]), variance_of_mean(replicates[1])
+            rule = steadied(guarded(each, scale, rare, empty), own_logs, (rate[0], rate[1]), scale, events)
+        v_rep = across * inflation(each, rule)
         alone = (
             variance_of_instances(cells[0].sum(-2), served[0]),
             variance_of_instances(cells[1].sum(-2), served[1]),
@@ -129,14 +152,17 @@ def two_way(
     return conclude(
         rate[0],
         rate[1],
-        variance(parts, rare),
-        variance(relative, by_replicate),
+        variance(parts, log=False),
+        variance(relative, log=True),
         df=instance_df(by_instance),
         confidence=confidence,
         alternative=alternative,
         effective=(by_replicate[0], by_replicate[1]),
         small_arm=small,
         refusals=refusals,
+        lift_refusals=unscattered(
+            (control.num.sum(-1), treatment.num.sum(-1)), (left[0], left[1]), cluster, minimum_effective
+        ),
         method=method,
         replication=f"{G} {cluster}s × {counted(instance, number)}",
         assumption=assumption,

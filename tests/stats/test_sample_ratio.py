@@ -108,7 +108,7 @@ def test_right_splits_rarely_alarm_however_often_one_looks_and_wrong_ones_do() -
     def ever(share: float, worlds: int) -> float:
         arrivals = np.cumsum(rng.binomial(200, share, (worlds, totals.size)), 1)
         pairs = [[(n - k, k) for n, k in zip(totals, row, strict=True)] for row in arrivals]
-        return float(np.mean([any(multinomial(pair, (1, 1)).p_value <= 0.05 for pair in row) for row in pairs]))  # type: ignore[operator]
+        return float(np.mean([any(multinomial(pair, (1, 1)).p_value <= 0.05 for pair in row) for row in pairs]))
 
     assert ever(0.5, 500) <= monte_carlo(0.05, 500)
     assert ever(0.45, 50) > 0.95

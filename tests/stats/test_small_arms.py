@@ -5,7 +5,9 @@ import pytest
 
 from abkit import stats
 from abkit.stats import ClusterSums
-from abkit.stats.small_arms import guarded, inflated, lent
+from abkit.stats.clusters import divide
+from abkit.stats.ratio import linearised, log_variance, variance_of_mean, without_one
+from abkit.stats.small_arms import guarded, inflated, lent, steadied
 from tests.stats.worlds import assert_clean, monte_carlo, rejected, sticky
 
 
@@ -80,3 +82,83 @@ def test_too_few_effective_clusters_have_no_result_but_estimates() -> None:
     assert result.status == "too few clusters with data in both arms: under 8 effective ones"
     # Two instances are two: there are no more.
     assert stats.ratios(ClusterSums([10, 11], [100, 101]), ClusterSums([9, 11], [99, 100])).status == "ok"
+
+
+HARD = {
+    "10 users in an arm": (200, 0.05, 0.1, 10.0),
+    "100 users an arm, 2 of them make most events": (200, 0.5, 0.01, 2.0),
+    "500 users an arm, 2 % of them make all events": (1_000, 0.5, 0.01, 2.0),
+    "50 users in an arm, one of them makes all events": (1_000, 0.05, 0.01, 2.0),
+}
+"""Users, share of the treatment, mean and concentration of the users' conversions."""
+
+
+@pytest.mark.parametrize("name", HARD)
+def test_a_lift_of_few_users_keeps_its_promise(name: str) -> None:
+    worlds = 3_000
+    users, share, conversion, concentration = HARD[name]
+    rng = np.random.default_rng(5)
+    control, treatment, exposed = sticky(rng, worlds, users, share, conversion=conversion, concentration=concentration)
+    per_user = ClusterSums(control.num, exposed[0]), ClusterSums(treatment.num, exposed[1])
+    for arms in ((control, treatment), per_user):
+        for paired in (False, True):
+            result = stats.ratios(*arms, paired=paired)
+            assert rejected(result.lift_p_value) <= monte_carlo(0.05, worlds)
+            assert rejected(result.p_value) <= monte_carlo(0.05, worlds)
+            assert np.ma.count(result.lift_p_value) > 0.4 * worlds
+
+
+def test_the_linearised_variance_of_a_logarithm_is_what_is_too_small() -> None:
+    worlds = 3_000
+    control, treatment, exposed = sticky(np.random.default_rng(6), worlds, 200, 0.05)
+    errors = []
+    for num, den in ((control.num, exposed[0]), (treatment.num, exposed[1])):
+        ratio = divide(num.sum(-1), den.sum(-1))
+        relative = divide(linearised(num, den), ratio[:, None])
+        plain, larger = variance_of_mean(relative), log_variance(relative, without_one(num, den))
+        known = ~np.isnan(plain)
+        assert (larger[known] >= plain[known]).all()
+        errors.append((np.log(np.where(ratio > 0, ratio, np.nan)), plain, larger))
+    moved = errors[1][0] - errors[0][0]
+    beyond = [np.nanmean(np.abs(moved) > 1.9990 * np.sqrt(errors[0][k] + errors[1][k])) for k in (1, 2)]
+    assert beyond[0] > 0.15
+    assert beyond[1] < 0.7 * beyond[0]
+
+
+def test_events_of_about_one_cluster_leave_no_lift_interval() -> None:
+    rng = np.random.default_rng(3)
+    control = ClusterSums(rng.poisson(40, 32), np.full(32, 400.0))
+    one = np.zeros(32)
+    one[[3, 9]] = [30, 2]
+    for paired in (False, True):
+        result = stats.ratios(control, ClusterSums(one, np.full(32, 400.0)), paired=paired, cluster="hash replicate")
+        assert result.p_value is not None
+        assert (result.lift_ci, result.lift_p_value) == (None, None)
+        assert result.lift_status == "too few hash replicates with events in treatment: under 1.5 effective ones"
+        assert result.status == "ok"
+
+
+@pytest.mark.parametrize("events", [15, 30, 100])
+@pytest.mark.parametrize("paired", [False, True])
+def test_bursts_in_one_arm_fool_no_difference(events: int, paired: bool) -> None:
+    worlds, phi = 4_000, 5.0
+    rng = np.random.default_rng(events)
+    calm = rng.poisson(events / 32, (worlds, 32))
+    bursts = rng.negative_binomial(events / 32 / (phi - 1), 1 / phi, (worlds, 32))
+    result = stats.ratios(ClusterSums(calm, 1e4), ClusterSums(bursts, 1e4), paired=paired)
+    assert rejected(result.p_value) <= monte_carlo(0.05, worlds)
+    assert rejected(result.lift_p_value) <= monte_carlo(0.05, worlds)
+    # An effect is still found, though events are few.
+    more = ClusterSums(rng.poisson(2.2 * events / 32, (worlds, 32)), 1e4)
+    assert rejected(stats.ratios(ClusterSums(calm, 1e4), more, paired=paired).p_value) > 0.45
+
+
+def test_few_events_are_held_to_the_rate_of_both_arms() -> None:
+    # 4 events in a cluster each, of 100 in all clusters; 16 of the same relative error in the other arm.
+    one, logs = (_one(4e-4), _one(16e-4)), (_one(0.25), _one(0.0625))
+    rates, many = (_one(0.04), _one(0.16)), _one(1e9)
+    v0, v1 = steadied(one, logs, rates, _one(1.0), (_one(4.0), _one(16.0)))
+    assert [float(v0), float(v1)] == pytest.approx([0.25 * 0.1**2, 16e-4])
+    # An arm with three times the denominator counts three times.
+    assert float(steadied(one, logs, rates, _one(3.0), (_one(4.0), many))[0]) == pytest.approx(0.25 * 0.07**2)
+    assert steadied(one, logs, rates, _one(1.0), (many, many)) == one

@@ -40,23 +40,37 @@ def _clean(name: str, x: Any) -> None:
 
 
 def sticky(
-    rng: np.random.Generator, worlds: int, users: int, share: float, replicates: int = 32
+    rng: np.random.Generator,
+    worlds: int,
+    users: int,
+    share: float,
+    replicates: int = 32,
+    *,
+    conversion: float = 0.1,
+    concentration: float = 10.0,
 ) -> tuple[ClusterSums, ClusterSums, NDArray[np.float64]]:
-    """A/A worlds: gamma(0.5) activity, 64 visits on average, beta conversion a user, 10 % on average.
+    """A/A worlds: gamma(0.5) activity, 64 visits on average, beta conversion a user.
+
+    Args:
+        rng: Source of randomness.
+        worlds: How many.
+        users: In each.
+        share: Of the treatment.
+        replicates: How many.
+        conversion: Mean of the users' conversions.
+        concentration: Of their beta; small where a few users make all events.
 
     Returns:
-        Control and treatment, (world, replicate), and the users an arm, (world, 2).
+        Control and treatment, (world, replicate), and the users an arm and replicate, (arm, world, replicate).
     """
-    num, den = np.zeros((2, worlds, replicates)), np.zeros((2, worlds, replicates))
-    counted = np.zeros((worlds, 2))
-    for w in range(worlds):
-        visits = rng.poisson(rng.gamma(0.5, 128.0, users))
-        bought = rng.binomial(visits, rng.beta(1, 9, users))
-        arm, cluster = (rng.random(users) < share).astype(int), rng.integers(0, replicates, users)
-        np.add.at(num[:, w], (arm, cluster), bought)
-        np.add.at(den[:, w], (arm, cluster), visits)
-        counted[w] = np.bincount(arm, minlength=2)
-    return ClusterSums(num[0], den[0]), ClusterSums(num[1], den[1]), counted
+    everyone = worlds * users
+    visits = rng.poisson(rng.gamma(0.5, 128.0, everyone))
+    bought = rng.binomial(visits, rng.beta(conversion * concentration, (1 - conversion) * concentration, everyone))
+    arm, cluster = rng.random(everyone) < share, rng.integers(0, replicates, everyone)
+    shape = (2, worlds, replicates)
+    cell = np.ravel_multi_index((arm.astype(int), np.repeat(np.arange(worlds), users), cluster), shape)
+    num, den, exposed = (np.bincount(cell, x, math.prod(shape)).reshape(shape) for x in (bought, visits, None))
+    return ClusterSums(num[0], den[0]), ClusterSums(num[1], den[1]), exposed.astype(np.float64)
 
 
 def rejected(p: Any, alpha: float = 0.05) -> float:

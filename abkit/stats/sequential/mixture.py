@@ -134,7 +134,8 @@ def confidence_sequence(
     est, se, dof, planned = np.broadcast_arrays(
         numbers(estimate), numbers(standard_error), numbers(df), plan(planned_effect, planned_information)
     )
-    bad = ~(np.isfinite(se) & (se > 0) & np.isfinite(est)) | np.isnan(dof)
+    bad = ~(np.isfinite(se) & (se > 0) & np.isfinite(est) & (dof > 0))
+    unknown = ~(dof > 0)
     safe = np.where(bad, 1.0, se)
     with np.errstate(over="ignore", under="ignore"):
         information = 1 / safe / safe
@@ -142,7 +143,7 @@ def confidence_sequence(
     extreme = ~np.isfinite(rho) | (rho <= 1e-290)
     bad = bad | extreme
     rho = np.where(bad, 1.0, rho)
-    dof = np.where(np.isnan(dof), np.inf, dof)
+    dof = np.where(dof > 0, dof, np.inf)
     t = np.where(bad, 0.0, est - null) / safe
     two_sided = alternative == "two-sided"
     z = t_to_z(t if alternative != "less" else -t, dof)
@@ -156,6 +157,7 @@ def confidence_sequence(
         (missing, "no estimate"),
         (np.isnan(se), "no standard error"),
         (~(se > 0), "the standard error is 0: nothing to estimate a variance from"),
+        (unknown, "no degrees of freedom: nothing says how sure the standard error is"),
         (bad, "information too small or too large to compute"),
     ]
     kind = "normal mixture" if two_sided else "half-normal mixture"

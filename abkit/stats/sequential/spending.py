@@ -221,15 +221,18 @@ def group_sequential(
     arrays = numbers(estimate), numbers(standard_error), numbers(df), measure
     est, se, dof, top = np.broadcast_arrays(*arrays)
     shape = est.shape
-    est, se, dof, top = (np.atleast_1d(x).reshape(-1, shape[-1] if shape else 1) for x in (est, se, dof, top))
-    there = np.isfinite(est) & np.isfinite(se) & (se > 0) & ~np.isnan(dof)
+    rows = math.prod(shape[:-1])
+    est, se, dof, top = (np.reshape(x, (rows, shape[-1] if shape else 1)) for x in (est, se, dof, top))
+    unknown = ~(dof > 0)
+    there = np.isfinite(est) & np.isfinite(se) & (se > 0) & ~unknown
     safe = np.where(there, se, 1.0)
     with np.errstate(over="ignore", under="ignore"):
         information = np.where(there, 1 / safe / safe, 0.0)
         reached = information / top if fraction is None else top  # `top` broadcasts whichever of the two was given
     there &= (reached > 0) & (reached < 1e12)
     counts, closed = _looks(reached, there, final, minimum_increment)
-    z = t_to_z(np.where(there, est - null, 0.0) / safe, np.where(np.isnan(dof), np.inf, dof))
+    dof = np.where(unknown, np.inf, dof)
+    z = t_to_z(np.where(there, est - null, 0.0) / safe, dof)
     two_sided = alternative == "two-sided"
     beyond = np.abs(z) if two_sided else (z if alternative == "greater" else -z)
 
@@ -251,13 +254,14 @@ def group_sequential(
     crossed = np.where(finite, beyond >= np.where(finite, bound, np.inf), False)
     ever = np.maximum.accumulate(crossed, axis=1)
     ended = np.maximum.accumulate(counts & ((reached >= 1) | _last(counts, final)), axis=1)
-    radius = z_to_t(np.where(finite, bound, 1.0), np.where(np.isnan(dof), np.inf, dof)) * safe
+    radius = z_to_t(np.where(finite, bound, 1.0), dof) * safe
     low = est - radius if alternative != "less" else np.full(est.shape, -np.inf)
     high = est + radius if alternative != "greater" else np.full(est.shape, np.inf)
     cases: list[tuple[ArrayLike, str]] = [
         (np.isnan(est), "no estimate"),
         (np.isnan(se), "no standard error"),
         (~(se > 0), "the standard error is 0: nothing to estimate a variance from"),
+        (unknown, "no degrees of freedom: nothing says how sure the standard error is"),
         (~there, "information too small or too large to compute"),
         (closed, "after the end: all of α is spent"),
         (~counts, "too little new information since the last look"),

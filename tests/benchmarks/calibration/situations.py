@@ -291,11 +291,11 @@ def _pods(name: str, *methods: Method, conversion: float = CONVERSION, **world: 
     return Situation(name, partial(pod_world, conversion=conversion, **world), methods, LIFT, truth)  # type: ignore[arg-type]
 
 
-def _dispersed(phi: float) -> Situation:
+def _dispersed(phi: float, mean: float = 1.5) -> Situation:
     independent = phi == 1
     return Situation(
-        f"counts, φ = {phi:g} in the treatment, 1,344 events an arm",
-        partial(dispersed, phi=phi),
+        f"counts, φ = {phi:g} in the treatment, {28 * REPLICATES * mean:,.0f} events an arm",
+        partial(dispersed, phi=phi, mean=mean),
         (
             Method("exact counts, φ measured", "events", judges.counts(gate=True)),
             Method("exact counts, taken for independent", "events", judges.counts(gate=False), valid=independent),
@@ -309,7 +309,7 @@ def _dispersed(phi: float) -> Situation:
             Method("jackknife across arms", HASH, last_look(judges.replicates())),
         ),
         LIFT,
-        lambda lift: Truth(1.5 * lift, lift),
+        lambda lift: Truth(mean * lift, lift),
     )
 
 
@@ -357,6 +357,13 @@ READ_ONCE: tuple[Situation, ...] = (
         lambda lift: Truth(None, lift),
     ),
     Situation(
+        "revenue per exposed user, 200",
+        partial(revenue, users=200),
+        (JACKKNIFE, APART),
+        LIFT,
+        lambda lift: Truth(None, lift),
+    ),
+    Situation(
         "sticky users, labelled pre-period, 50/50, 8,000",
         partial(pre_period, users=8_000, split=(0.5, 0.5)),
         (Method("CUPED", HASH, cuped), JACKKNIFE),
@@ -389,6 +396,7 @@ READ_ONCE: tuple[Situation, ...] = (
         chunk=50,
     ),
     *(_dispersed(phi) for phi in (1.0, 1.5, 2.0, 5.0)),
+    *(_dispersed(5.0, events / 28 / REPLICATES) for events in (15, 60)),
     *(_few(mean, share) for mean, share in ((2.0, 0.5), (5.0, 0.5), (20.0, 0.5), (20.0, 0.05))),
     Situation(
         "autocorrelated load and base rate, 48 hours",
