@@ -319,11 +319,7 @@ def _is_stale(evaluation: Evaluation, now: datetime | None) -> bool:
 
 def _provenance(evaluation: Evaluation, window: str) -> tuple[ProvenanceRow, ...]:
     made = evaluation.provenance
-    methods = dict.fromkeys(result.method for result in evaluation.metrics if result.method)
-    units = dict.fromkeys(result.replication for result in evaluation.metrics if result.replication)
     rows = (
-        ("Method", "; ".join(methods)),
-        ("Unit of replication", "; ".join(units)),
         ("Window", window),
         ("As of", fmt.moment(evaluation.as_of)),
         ("Source", made.source or ""),

@@ -5,6 +5,7 @@ Colour is rich's: none without a terminal or with NO_COLOR. No meaning is in the
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from rich import box
@@ -86,6 +87,8 @@ def scorecard(evaluation: Evaluation, width: int = 80) -> RenderableType:
                 parts += [_insight(table), Text()]
     if page.split:
         parts += [_split(page.split), Text()]
+    if any(row.assumption for row in page.metrics):
+        parts += [_methods(page.metrics), Text()]
     parts.append(_footer(page))
     return _Encoded(Group(*parts))
 
@@ -286,6 +289,25 @@ def _split(rows: Sequence[SplitRow]) -> Table:
         users = f"{row.count_text} users" if row.count_text != MISSING else f"of {row.basis}"
         label = f"{row.variant} ({row.version})" if row.version else row.variant
         table.add_row("" if number else "Split", label, row.observed_text, f"intended {row.intended_text}", users)
+    return table
+
+
+def _methods(rows: Sequence[MetricRow]) -> Table:
+    """How each metric was computed, on what, and what must hold: metrics that have that in common share a line."""
+    groups: dict[tuple[str, str, str], list[MetricRow]] = {}
+    for row in rows:
+        if row.assumption:
+            groups.setdefault((row.method, row.replication, row.assumption), []).append(row)
+    shared = Counter(metric for same in groups.values() for metric in {row.metric for row in same})
+    table = _table("How it was judged", gap=2)
+    table.add_column("Metric", max_width=24)
+    table.add_column("Method · unit of replication · what must hold", overflow="fold")
+    for (method, replication, assumption), same in groups.items():
+        # A metric is judged in the same way for all treatments, but where one of them has a single pod, or few events.
+        names = dict.fromkeys(
+            row.metric if shared[row.metric] == 1 else f"{row.metric} ({row.variant})" for row in same
+        )
+        table.add_row(", ".join(names), Text(f"{method} · {replication} · {assumption}", "dim"))
     return table
 
 

@@ -36,10 +36,12 @@ def print_trend(evaluation: Evaluation, console: Console) -> None:
     if judged and not evaluation.anomalies:
         names = ", ".join(plain(f"{check.metric} of {check.variant}") for check in judged)
         console.print(f"No hour stands out from its past: {names}.", markup=False, soft_wrap=True)
+    unjudged: dict[str, list[str]] = {}
     for check in evaluation.anomaly_checks:
         if check.status.code is not StatusCode.OK:
-            what = f"{check.metric} of {check.variant}: hours are not judged: {check.status.reason}."
-            console.print(plain(what), markup=False, soft_wrap=True)
+            unjudged.setdefault(check.status.reason, []).append(f"{check.metric} of {check.variant}")
+    for reason, series in unjudged.items():
+        console.print(plain(f"Hours are not judged ({', '.join(series)}): {reason}."), markup=False, soft_wrap=True)
 
 
 def trend_document(evaluation: Evaluation) -> dict[str, object]:

@@ -137,3 +137,23 @@ def test_the_summary_has_a_line_for_successes_and_failures() -> None:
     assert re.search(r"checkout\.yaml +! Failed +— +http://prometheus:9090", text)
     assert "[x]" in text
     assert max(cell_len(line) for line in text.splitlines()) <= 100
+
+
+def test_it_says_of_every_metric_how_it_was_judged_and_what_must_hold() -> None:
+    evaluation = samples.experiment()
+    told = " ".join(rendered(evaluation).partition("How it was judged")[2].split())
+    judged = [result for result in evaluation.metrics if result.assumption]
+    assert judged
+    assert all(result.metric in told for result in judged)
+    assert {result.replication for result in judged if result.replication not in told} == set()
+
+
+def test_metrics_that_are_judged_in_the_same_way_share_a_line() -> None:
+    evaluation = samples.experiment()
+    alike = {"method": "counted", "replication": "32 hash replicates", "assumption": "They are independent."}
+    metrics = [result.model_copy(update=alike) for result in evaluation.metrics]
+    text = rendered(evaluation.model_copy(update={"metrics": tuple(metrics)}))
+    assert text.count("They are independent.") == 1
+    apart = metrics[0].model_copy(update={"variant": "other", "method": "borrowed"})
+    text = rendered(evaluation.model_copy(update={"metrics": (*metrics, apart)}))
+    assert f"{metrics[0].metric} (other)" in " ".join(text.split())
