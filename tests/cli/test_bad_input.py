@@ -61,7 +61,7 @@ def test_a_wrong_experiment_file(command: str, text: str, words: str, tmp_path: 
         (("pull", EXAMPLE, "--prometheus", "http://127.0.0.1:9"), 3, "127.0.0.1:9"),
         (("pull", EXAMPLE, "--prometheus", "nonsense"), 2, "http://prometheus:9090"),
         (("routes", EXAMPLE, "--mesh", "istoi"), 2, "did you mean 'istio'"),
-        (("routes", EXAMPLE, "--mesh", "linkerd"), 2, "istio"),
+        (("routes", EXAMPLE, "--mesh", "smi"), 2, "a mesh that can: istio"),
         (("routes", EXAMPLE, "--weights", "v9=25"), 2, "v9"),
         (("run", "."), 2, "no experiment files"),
         (("run", ".", "--every", "soon"), 2, "--every"),

@@ -57,7 +57,7 @@ class TestGoesOn:
         [
             ({}, {"team": "shop"}),
             ({"team": "shop"}, {}),
-            ({"cluster": "a"}, {"cluster": "b"}),
+            ({"zone": "a"}, {"zone": "b"}),
             ({}, {"pod": "shop-1", "version": "v1"}),
         ],
     )
@@ -75,13 +75,19 @@ class TestGoesOn:
         assert found == [(15_000, Flag.RELABELLED)] * 3
 
     def test_the_most_alike_where_several_could_be_it(self, tmp_path: Path) -> None:
-        # Two clients, told apart by a label that says nothing to abkit; both get another cluster.
+        # Two clients, told apart by a label that says nothing to abkit; both get another zone.
         series = [living(-300, END)]
         for client, step in (("app", 3.0), ("web", 500.0)):
-            series += parted({"cluster": "a"}, {"cluster": "b"}, step, client=client)
+            series += parted({"zone": "a"}, {"zone": "b"}, step, client=client)
         store, report = pull(tmp_path, series)
         assert total(store) == 503 * SCRAPES
         assert report.quality.relabelled == 2
+
+    def test_another_cluster_is_another_process_whose_past_nobody_knows(self, tmp_path: Path) -> None:
+        # Two clusters may use the same addresses: what looks like one counter that goes on need not be one.
+        store, report = pull(tmp_path, parted({"cluster": "a"}, {"cluster": "b"}))
+        assert total(store) == 3 * (SCRAPES - 1)
+        assert (report.quality.relabelled, report.quality.births, report.quality.unseen_births) == (0, 0, 1)
 
     def test_a_bound_that_is_written_in_another_way_is_the_same_series(self, tmp_path: Path) -> None:
         store, report = pull(tmp_path, [living(-300, END), *parted({"le": "1000"}, {"le": "1000.0"})])
