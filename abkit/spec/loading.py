@@ -22,6 +22,7 @@ __all__ = ["find_specs", "load", "loads"]
 _MAX_BYTES = 1_000_000
 _MAX_NODES = 50_000
 _CLEAR = re.compile(r"@(?P<field>[^@]*)@(?P<value>[^@]*)@(?P<message>.*)", re.DOTALL)
+_MERGE, _TEXT = "tag:yaml.org,2002:merge", "tag:yaml.org,2002:str"
 _CREDENTIALS = re.compile(r"//[^/\s]*@")
 _PATTERNS = {
     "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$": "should be lower-case letters, digits and '-', at most 63, such as buy-now",
@@ -145,6 +146,8 @@ def _walk(root: yaml.Node, file: str) -> Iterator[tuple[tuple[str | int, ...], i
                     where = _dotted((*path, key.value))
                     raise SpecError([Problem(file, line, where, None, "is given twice: keep one")])
                 keys.add(key.value)
+                if key.tag != _MERGE:
+                    key.tag = _TEXT  # YAML 1.1 takes the field `on` for a boolean, and a variant `1` for a number
                 yield (*path, key.value), line
                 pending.append(((*path, key.value), value))
         elif isinstance(node, yaml.SequenceNode):

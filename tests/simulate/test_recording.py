@@ -82,6 +82,6 @@ def test_the_example_experiment_fits_its_recording() -> None:
 
 def test_every_example_experiment_is_valid() -> None:
     found = sorted(path.name for path in (folder("data") / "experiments").glob("*.yaml"))
-    assert found == ["buy-now-button.yaml", "checkout-canary.yaml", "vip-first.yaml"]
+    assert {"buy-now-button.yaml", "checkout-canary.yaml", "vip-first.yaml"} < set(found)
     for name in found:
         assert load(folder("data") / "experiments" / name).name == name.removesuffix(".yaml")

@@ -105,6 +105,16 @@ def test_naming_one_limit_keeps_the_other_defaults() -> None:
     assert set(without.limits) == {"error-rate"}
 
 
+def test_keys_are_text_whatever_yaml_takes_them_for() -> None:
+    text = "service: s\nmetrics: [conversion]\nvariants: {on: v1, 1: v2, yes: v3, null: v4}\n"
+    experiment = spec.loads(text + "policies: {retries: {tier: fast, on: [5xx]}}\n")
+    assert list(experiment.variants) == ["on", "1", "yes", "null"]
+    assert experiment.policies.retries is not None
+    assert experiment.policies.retries.on == ("5xx",)
+    merged = "service: s\nmetrics: [conversion]\nvariants: {a: &a {version: v1}, b: {<<: *a, replicas: 3}}\n"
+    assert spec.loads(merged).variants["b"] == spec.Variant(version="v1", replicas=3)
+
+
 def test_a_ramp_gives_the_split_of_each_moment() -> None:
     ramp = """\
 ramp:

@@ -16,12 +16,13 @@ SCHEMA = Experiment.model_json_schema(by_alias=True)
 
 
 class _Texts(yaml.SafeLoader):
-    """YAML whose times stay text, as JSON has them."""
+    """YAML whose times stay text, as JSON has them, and so does the field `on`, as in YAML 1.2."""
 
 
 _Texts.yaml_implicit_resolvers = {
     letter: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
     for letter, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    if letter not in "oO"
 }
 
 

@@ -65,6 +65,8 @@ def _labels(manifests: Manifests, rule: Object) -> Iterator[Finding]:
             why = f"the subset {name.node.raw} is defined in line {seen[name.node.raw]} already"
             yield report(rule, name, "subset-twice", why, "one name a subset")
         labels = subset.get("labels")
+        if _prefers_a_version(subset):
+            continue
         if labels is None or not labels.node.fields:
             why = "a subset without labels is all pods of the host, whatever their version"
             yield report(rule, subset, "subset-without-labels", why, "labels: {version: v1}", Severity.WARNING)
@@ -114,3 +116,9 @@ def _no_pods(manifests: Manifests, rule: Object, host: str, labels: Value) -> It
         why = f"no pod of {host} among the manifests carries {shown}: the subset is empty, its requests get 503"
         correct = f"labels that the pods' template has ({', '.join(there) or 'none of these keys'})"
         yield report(rule, labels, "subset-without-pods", why, correct, Severity.WARNING)
+
+
+def _prefers_a_version(subset: Value) -> bool:
+    """Whether a subset has all pods on purpose: one version first, the others while none of it is healthy."""
+    first = subset.items("trafficPolicy", "loadBalancer", "localityLbSetting", "failoverPriority")
+    return any((one.text or "").startswith("version=") for one in first)

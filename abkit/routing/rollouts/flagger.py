@@ -38,6 +38,9 @@ class Flagger:
         if spec.deployment.container_port is not None:
             service["targetPort"] = spec.deployment.container_port
         service |= self._policies(plan)
+        way = self._way(plan, stages)
+        # With more failures allowed than there are checks, a bad canary would outlive a good one.
+        failures = min(_FAILED_CHECKS, way.get("iterations") or len(way["stepWeights"]))
         document: dict[str, Any] = {
             "provider": "istio",
             "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": plan.service},
@@ -45,14 +48,14 @@ class Flagger:
             "analysis": {
                 "interval": _minutes(stages.interval),
                 # The number of failed checks that take the canary back, not of good ones before the next step.
-                "threshold": _FAILED_CHECKS,
-                **self._way(plan, stages),
+                "threshold": failures,
+                **way,
                 "metrics": _metrics(stages),
             },
         }
         comments = (
             "Flagger owns the weights of this service: don't write abkit's own routes beside it.",
-            f"threshold: {_FAILED_CHECKS} failed checks take the canary back; no data is a failed check to Flagger.",
+            f"threshold: {failures} failed checks take the canary back; no data is a failed check to Flagger.",
             "Flagger draws a version for each request: what it counts is no A/B test of users.",
         )
         return (manifest(plan, _API_VERSION, "Canary", document, comments=comments),)

@@ -5,6 +5,9 @@ from __future__ import annotations
 __all__ = ["CASES", "DEFAULT", "SUBSETS", "TO", "canary", "http_route", "match", "rule", "service", "split", "two"]
 
 
+_FAILOVER = "{loadBalancer: {localityLbSetting: {failoverPriority: [version=v1]}}, outlierDetection: {interval: 5s}}"
+
+
 def _object(api: str, kind: str, spec: str, name: str = "a", metadata: str = "") -> str:
     return f"apiVersion: {api}\nkind: {kind}\nmetadata: {{name: {name}, namespace: shop{metadata}}}\nspec: {spec}\n"
 
@@ -138,6 +141,11 @@ CASES = [
     ("subset-order", "---\n".join(two(1, 1).split("---\n")[::-1]), two(1, 1)),
     ("subset-without-version", rule("subsets: [{name: v1, labels: {app: a-v1}}]"), SUBSETS),
     ("subset-without-labels", rule("subsets: [{name: v1}]"), SUBSETS),
+    (
+        "subset-without-labels",
+        rule("subsets: [{name: v1, trafficPolicy: {loadBalancer: {simple: RANDOM}}}]"),
+        rule(f"subsets: [{{name: v1, trafficPolicy: {_FAILOVER}}}, {{name: v2, labels: {{version: v2}}}}]"),
+    ),
     ("subset-twice", rule("subsets: [{name: v1, labels: {v: a}},\n {name: v1, labels: {v: b}}]"), SUBSETS),
     ("empty-destination-rule", rule(""), rule("trafficPolicy: {loadBalancer: {simple: RANDOM}}")),
     # Weights
