@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit lint types contract check lock recording calibrate benchmark benchmark-collection torture wheel system clean
+.PHONY: help demo test test-unit lint types contract check lock recording calibrate benchmark benchmark-collection torture snapshots wheel system clean
 
 help:  ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -24,7 +24,7 @@ CASES = [
     # The other tables are read by several versions, or name what an older one has.
     (f"{group}/{version}", name, kind.spec, group in {ISTIO, GATEWAY})
     for (group, name), kind in KINDS.items()
-    for version in kind.current
+    for version in sorted(kind.current)
 ]
 
 
