@@ -36,6 +36,8 @@ class Settings(BaseSettings):
     """Base URL of Prometheus for experiments that name no source (`ABKIT_PROMETHEUS`)."""
     metrics: Path | None = None
     """A folder of metrics of your own, `*.promql` (`ABKIT_METRICS`)."""
+    state: Path = Path("~/.local/state/abkit")
+    """Where the history of exports to clusters lies (`ABKIT_STATE`)."""
     lock_wait: Annotated[float, Field(ge=0, le=600)] = 10.0
     """How many seconds to wait for a store that another process holds (`ABKIT_LOCK_WAIT`)."""
     retention: str = "30d"

@@ -24,7 +24,20 @@ __all__ = ["register"]
 
 To = Annotated[
     str,
-    typer.Option("--to", metavar="TARGET", help="Where to: DIR, git or git:DIR, envoy:DIR.", show_default=False),
+    typer.Option(
+        "--to", metavar="TARGET", help="Where to: DIR, git or git:DIR, envoy:DIR, cluster.", show_default=False
+    ),
+]
+State = Annotated[
+    Path | None,
+    typer.Option(
+        "--state",
+        metavar="DIR",
+        help="Where the history of a cluster lies (or ABKIT_STATE). [default: ~/.local/state/abkit]",
+    ),
+]
+Context = Annotated[
+    str | None, typer.Option("--context", metavar="NAME", help="The context of kubeconfig, for a cluster.")
 ]
 MeshOrTargets = Annotated[
     str | None,
@@ -63,6 +76,8 @@ def export(
     ] = False,
     dry_run: DryRun = False,
     diff: Diff = False,
+    state: State = None,
+    context: Context = None,
     as_json: AsJson = False,
 ) -> None:
     """Write manifests to where they are in force; experiments on one service are merged.
@@ -77,13 +92,15 @@ def export(
 
       abkit export canary.yaml --to envoy:/etc/envoy/abkit --step 2
 
+      abkit export shop.yaml --to cluster --context staging --dry-run
+
       abkit export shop.yaml --to manifests/ --check --json
     """
-    from abkit.export import Exporter, bundles, open_target
+    from abkit.export import bundles
     from abkit.routing import resolve_splits
 
     experiments = [load(path) for path in specs]
-    exporter = Exporter(open_target(to))
+    exporter = _exporter(to, state, context)
     chosen = _mesh(mesh, to)
     folder = str(Path(to.removeprefix("envoy:")).absolute()) if to.startswith("envoy:") else ""
     ready = bundles(experiments, chosen, resolve_splits(experiments, weights or (), step or ()), folder)
@@ -109,6 +126,8 @@ def rollback(
     listed: Annotated[bool, typer.Option("--list", help="List the versions that are kept.")] = False,
     dry_run: DryRun = False,
     diff: Diff = False,
+    state: State = None,
+    context: Context = None,
     as_json: AsJson = False,
 ) -> None:
     """Bring back what was in force before, for the services of the experiments.
@@ -124,9 +143,9 @@ def rollback(
 
       abkit rollback shop.yaml --to manifests/ --version 3
     """
-    from abkit.export import Exporter, bundle_name, open_target
+    from abkit.export import bundle_name
 
-    exporter = Exporter(open_target(to))
+    exporter = _exporter(to, state, context)
     chosen = _mesh(mesh, to)
     names = list(dict.fromkeys(bundle_name(experiment, chosen) for experiment in map(load, specs)))
     if version is not None and len(names) > 1:
@@ -143,6 +162,13 @@ def rollback(
         _preview(exporter, plan(), diff=diff, as_json=as_json)
     else:
         _show(exporter, *exporter.apply(plan, _who()), as_json=as_json)
+
+
+def _exporter(to: str, state: Path | None, context: str | None) -> Exporter:
+    from abkit.export import Exporter, open_target
+    from abkit.settings import load_settings
+
+    return Exporter(open_target(to, state=load_settings(state=state).state, context=context))
 
 
 def _mesh(mesh: str | None, to: str) -> str:

@@ -27,11 +27,13 @@ __all__ = [
 ]
 
 
-def open_target(to: str) -> Target:
+def open_target(to: str, *, state: Path = Path("~/.local/state/abkit"), context: str | None = None) -> Target:
     """The target that a text names.
 
     Args:
-        to: `DIR`, `git` or `git:DIR`, `envoy:DIR`.
+        to: `DIR`, `git` or `git:DIR`, `envoy:DIR`, `cluster`.
+        state: Where the histories of clusters lie; the others' lie at the target.
+        context: The context of kubeconfig, for a cluster; the current one where left out.
 
     Raises:
         InputError: It names none.
@@ -41,7 +43,15 @@ def open_target(to: str) -> Target:
     """
     kind, separator, rest = to.partition(":")
     if to in {"", "envoy"} or (kind in {"git", "envoy"} and separator and not rest):
-        msg = f"--to '{to}': should be DIR, git, git:DIR or envoy:DIR"
+        msg = f"--to '{to}': should be DIR, git, git:DIR, envoy:DIR or cluster"
+        raise InputError(msg)
+    if to == "cluster":
+        from abkit.export.cluster import Cluster
+        from abkit.export.cluster_api import ClusterApi
+
+        return Cluster(ClusterApi(context), state.expanduser())
+    if context is not None:
+        msg = f"--context {context}: --to {to} is no cluster: leave it out"
         raise InputError(msg)
     if kind == "git" and (separator or to == "git"):
         from abkit.export.git import GitTree

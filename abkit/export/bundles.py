@@ -13,7 +13,13 @@ __all__ = ["Bundle", "bundle_name", "bundles"]
 
 # Kinds that no other mesh's manifests have: what a bundle may have left where no history tells.
 _KINDS: Final[Mapping[str, frozenset[str]]] = {
+    "argo-rollouts": frozenset({"rollout"}),
+    "envoy": frozenset({"envoy"}),
+    "flagger": frozenset({"canary"}),
     "istio": frozenset({"destinationrule", "envoyfilter", "telemetry", "virtualservice"}),
+    "kubernetes": frozenset({"deployment"}),
+    "litmus": frozenset({"chaosengine"}),
+    "smi": frozenset({"trafficsplit"}),
 }
 
 
@@ -35,10 +41,8 @@ class Bundle:
 
     @property
     def kinds(self) -> frozenset[str]:
-        """Kinds of the objects that it has or may have had, in lower case."""
-        return frozenset(map(self.kind_of, (one.filename for one in self.manifests))) | _KINDS.get(
-            self.mesh, frozenset()
-        )
+        """Kinds of objects, in lower case, that are its mesh's alone: what it does not want of them is left over."""
+        return _KINDS.get(self.mesh, frozenset())
 
     def kind_of(self, filename: str) -> str:
         """The kind of object that a manifest's file is called after, in lower case."""

@@ -105,7 +105,7 @@ class Exporter:
         known = [*keys, *(one.key for one in recorded), *self.target.belonging(bundle)]
         lives = self.target.read(dict.fromkeys(known))
         allowed = frozenset(bundle.experiments) | replaces
-        changes = changes_of(self.target.place, after, lives, allowed)
+        changes = changes_of(self.target.place, after, lives, allowed, self.history.held(bundle.mesh, bundle.name))
         concerned = {change.key for change in changes}
         before = [Item(key, live.text) for key, live in lives.items() if key in concerned]
         return Planned(
@@ -140,7 +140,7 @@ class Exporter:
         lives = self.target.read(known)
         after = tuple(Item(one.key, one.text) for one in wanted)
         allowed = frozenset(name for live in lives.values() for name in live.owner.experiments)
-        changes = changes_of(self.target.place, after, lives, allowed)
+        changes = changes_of(self.target.place, after, lives, allowed, self.history.held(mesh, bundle))
         recorded = {one.key: one.text for one in newest.after}
         reason = (
             f"is not what was exported last ({self.target.place}, version {newest.number}): see with --diff, and say "

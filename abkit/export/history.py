@@ -164,6 +164,16 @@ class History:
         numbers = self.numbers(mesh, bundle)
         return self.version(mesh, bundle, numbers[-1]) if numbers else None
 
+    def held(self, mesh: str, bundle: str) -> frozenset[str]:
+        """Names of what was exported for a bundle by other meshes, and is still wanted there.
+
+        Raises:
+            TargetError: A version can't be read.
+        """
+        places = self._folder.iterdir() if self._folder.is_dir() else ()
+        others = (self.newest(place.name, bundle) for place in places if place.is_dir() and place.name != mesh)
+        return frozenset(one.key for version in others if version is not None for one in version.after)
+
     def _place(self, mesh: str, bundle: str) -> Path:
         return self._folder / mesh / bundle
 

@@ -10,7 +10,7 @@ __all__ = ["changes_of", "kept_order"]
 
 
 def changes_of(
-    place: str, after: Sequence[Item], lives: Mapping[str, Live], allowed: frozenset[str]
+    place: str, after: Sequence[Item], lives: Mapping[str, Live], allowed: frozenset[str], held: frozenset[str]
 ) -> tuple[Change, ...]:
     """A change a file or object, in the order to write them, what is left over last.
 
@@ -19,10 +19,11 @@ def changes_of(
         after: What should be there.
         lives: What is there, as far as it may be concerned; what is not wanted and not abkit's is none of its business.
         allowed: Experiments whose files and objects may be replaced.
+        held: Names of what another mesh's export needs: left where it is.
     """
     wanted = {item.key: item.text for item in after}
     changes = [_change(place, key, text, lives.get(key), allowed) for key, text in wanted.items()]
-    left = [live for key, live in lives.items() if key not in wanted and live.owner.ours]
+    left = [live for key, live in lives.items() if key not in wanted and live.owner.ours and key not in held]
     return (*changes, *(_change(place, live.key, None, live, allowed) for live in left))
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,7 +13,9 @@ from abkit.errors import TargetError
 from abkit.export import Bundle, Exporter, Item, Target, Who, bundles, open_target
 from abkit.export.envoy import EnvoyFiles
 from abkit.routing import resolve_splits
+from abkit.settings import load_settings
 from abkit.spec import Experiment
+from tests.export.fake_cluster import FakeCluster, fields, owners_of
 from tests.routing.specs import experiment
 
 WHO = Who("tester", datetime(2026, 11, 1, 12, tzinfo=UTC))
@@ -41,7 +44,7 @@ def export(target: Target, *specs: Experiment, weights: Sequence[str] = (), repl
 
 def opened(to: str) -> Target:
     """A target; nobody waits for an Envoy that is not there."""
-    target = open_target(to)
+    target = open_target(to, state=load_settings().state)
     return EnvoyFiles(target.folder, pause_s=0) if isinstance(target, EnvoyFiles) else target
 
 
@@ -163,6 +166,50 @@ class GitSite(FolderSite):
     def whole(self) -> None:
         super().whole()
         assert self.git("status", "--porcelain").splitlines() == [" M changed.txt", "M  staged.txt"]
+
+
+class ClusterSite:
+    """A fake cluster with an object of somebody else's."""
+
+    def __init__(self, cluster: FakeCluster, kubeconfig: Path, state: Path) -> None:
+        self.cluster, self._kubeconfig, self._state = cluster, kubeconfig, state
+        self.foreign("networking.istio.io/v1 VirtualService shop/others")
+
+    def target(self) -> Target:
+        before = os.environ.get("KUBECONFIG")
+        os.environ["KUBECONFIG"] = str(self._kubeconfig)
+        try:
+            return open_target("cluster", state=self._state)
+        finally:
+            os.environ.pop("KUBECONFIG")
+            if before is not None:
+                os.environ["KUBECONFIG"] = before
+
+    def contents(self) -> Mapping[str, Any]:
+        """What each object says and who owns it, without what counts changes."""
+        return {
+            " ".join(key[:2]) + f" {key[2]}/{key[3]}": (fields(found), owners_of(found))
+            for key, found in self.cluster.objects.items()
+        }
+
+    def _change(self, key: str, change: Callable[[dict[str, Any]], None]) -> None:
+        api_version, kind, place = key.split(" ")
+        namespace, name = place.split("/")
+        self.cluster.update((api_version, kind, namespace, name), change)
+
+    def foreign(self, key: str) -> None:
+        self._change(key, lambda found: found.update(spec={"hosts": ["others"]}))
+
+    def edit(self, key: str) -> None:
+        self._change(key, lambda found: found["spec"].update(subsets=[]))
+
+    def delete(self, key: str) -> None:
+        api_version, kind, place = key.split(" ")
+        namespace, name = place.split("/")
+        del self.cluster.objects[api_version, kind, namespace, name]
+
+    def whole(self) -> None:
+        assert not Exporter(self.target()).history.journal.exists()
 
 
 class Recorded:

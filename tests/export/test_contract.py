@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +12,32 @@ import yaml
 from abkit.errors import InputError, TargetDrift, TargetError
 from abkit.export import Exporter, Status
 from abkit.spec import Experiment
-from tests.export.sites import NEW, OLD, EnvoySite, FolderSite, GitSite, Recorded, Site, export, made, rollback
+from tests.export.fake_cluster import fake_cluster
+from tests.export.sites import (
+    NEW,
+    OLD,
+    ClusterSite,
+    EnvoySite,
+    FolderSite,
+    GitSite,
+    Recorded,
+    Site,
+    export,
+    made,
+    rollback,
+)
 from tests.routing.specs import experiment
 
 SITES: dict[str, Callable[[Path], Site]] = {"folder": FolderSite, "git": GitSite, "envoy": EnvoySite}
 
 
-@pytest.fixture(params=SITES)
-def site(request: pytest.FixtureRequest, tmp_path: Path) -> Site:
-    return SITES[request.param](tmp_path)
+@pytest.fixture(params=[*SITES, "cluster"])
+def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
+    if request.param == "cluster":
+        with fake_cluster(tmp_path) as (cluster, kubeconfig):
+            yield ClusterSite(cluster, kubeconfig, tmp_path / "state")
+    else:
+        yield SITES[request.param](tmp_path)
 
 
 def keys(site: Site, *specs: Experiment) -> dict[str, str]:

@@ -66,7 +66,7 @@ def versions(*names: str) -> Iterator[dict[str, int]]:
     servers = {name: ThreadingHTTPServer(("127.0.0.1", 0), handler(name)) for name in names}
     for server in servers.values():
         server.daemon_threads = True
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     try:
         yield {name: server.server_port for name, server in servers.items()}
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from abkit.export import Exporter
+from tests.export.fake_cluster import fake_cluster
 from tests.export.killed import Exports, exports
-from tests.export.sites import NEW, OLD, EnvoySite, FolderSite, GitSite, export, rollback
+from tests.export.sites import NEW, OLD, ClusterSite, EnvoySite, FolderSite, GitSite, export, rollback
 
 SITES: dict[str, type[FolderSite]] = {"folder": FolderSite, "git": GitSite, "envoy": EnvoySite}
 
@@ -64,3 +66,27 @@ def test_who_looks_before_the_next_export_is_told(tmp_path: Path, run: Exports) 
         step += 1
     versions = Exporter(site.target()).history.unfinished()
     assert [(version.number, version.action) for version in versions] == [(2, "export")]
+
+
+def test_killed_at_each_request_to_a_cluster(tmp_path: Path, run: Exports) -> None:
+    with fake_cluster(tmp_path) as (cluster, kubeconfig):
+        done = ClusterSite(cluster, kubeconfig, tmp_path / "done")
+        export(done.target(), OLD)
+        old, objects = done.contents(), copy.deepcopy(cluster.objects)
+        export(done.target(), NEW)
+        new = done.contents()
+        step = recovered = 0
+        killed = True
+        while killed:
+            step += 1
+            cluster.objects = copy.deepcopy(objects)
+            site = ClusterSite(cluster, kubeconfig, tmp_path / str(step))
+            killed = run.run("cluster", step, KUBECONFIG=str(kubeconfig), ABKIT_STATE=str(tmp_path / str(step)))
+            exporter = Exporter(site.target())
+            with exporter.history.alone():
+                recovered += bool(exporter.recover())
+            assert site.contents() in (old, new), step
+            export(site.target(), NEW)
+            assert site.contents() == new, step
+        assert step > 30
+        assert recovered > 8
