@@ -14,8 +14,8 @@ import numpy as np
 
 from abkit.stats.clusters import ClusterSums, divide, effective_clusters, effective_events
 from abkit.stats.comparison import Comparison, conclude
-from abkit.stats.ratio import leave_one_out_variance, linearised, log_variance, logarithms, variance_of_mean
-from abkit.stats.small_arms import MINIMUM_EFFECTIVE_CLUSTERS, SMALL_ARM, guarded, inflated, too_few, unscattered
+from abkit.stats.ratio import leave_one_out_variance, linearised, variance_of_mean
+from abkit.stats.small_arms import MINIMUM_EFFECTIVE_CLUSTERS, SMALL_ARM, guarded, inflated, too_few
 from abkit.stats.special import check_alternative, check_confidence
 from abkit.stats.values import Value, value
 
@@ -116,15 +116,15 @@ def cuped(
     variance = leave_one_out_variance(left_adjusted[1] - left_adjusted[0])
     # A value that is 0 but for rounding errors has no logarithm.
     least = [_ROUNDING * (np.abs(r) + np.abs(v))[..., None] for r, v in zip(rate, adjusted, strict=True)]
-    above = [np.where(a > bar, a, np.nan) for a, bar in zip(left_adjusted, least, strict=True)]
-    logs = logarithms(above[0]), logarithms(above[1])
-    unsure = f"an adjusted value is not above 0 with one {cluster} left out"
+    good = (left_adjusted[0] > least[0]) & (left_adjusted[1] > least[1])
+    logs = np.log(np.where(good, left_adjusted[1], 1.0)) - np.log(np.where(good, left_adjusted[0], 1.0))
+    log_variance = np.where(good.all(-1), leave_one_out_variance(logs), np.nan)
 
     # The small-arm rule, on what is left of each arm's error after the adjustment.
     residual = [parts[a] - theta[..., None] * parts[2 + a] for a in (0, 1)]
     own = variance_of_mean(residual[0]), variance_of_mean(residual[1])
     relative = [divide(u, v[..., None]) for u, v in zip(residual, adjusted, strict=True)]
-    log_own = log_variance(relative[0], above[0]), log_variance(relative[1], above[1])
+    log_own = variance_of_mean(relative[0]), variance_of_mean(relative[1])
     effective = effective_clusters(control.den), effective_clusters(treatment.den)
     rare = (
         np.minimum(effective[0], effective_events(control.num)),
@@ -133,9 +133,7 @@ def cuped(
     empty = (full[0].num == 0) & (full[0].den > 0), (full[1].num == 0) & (full[1].den > 0)
     scale = divide(full[0].den, full[1].den)
     variance = inflated(variance, own, guarded(own, scale, rare, empty))
-    log_ratio_variance = inflated(
-        leave_one_out_variance(logs[1] - logs[0]), log_own, guarded(log_own, scale, rare, empty)
-    )
+    log_variance = inflated(log_variance, log_own, guarded(log_own, scale, effective, empty))
     plain_own = variance_of_mean(parts[0]), variance_of_mean(parts[1])
     plain = leave_one_out_variance(left[1].ratio - left[0].ratio)
     plain = inflated(plain, plain_own, guarded(plain_own, scale, rare, empty))
@@ -163,7 +161,7 @@ def cuped(
         adjusted[0],
         adjusted[1],
         variance,
-        log_ratio_variance,
+        log_variance,
         df=float(max(G - 1, 1)),
         confidence=confidence,
         alternative=alternative,
@@ -171,10 +169,7 @@ def cuped(
         small_arm=small,
         missing=missing,
         refusals=too_few(effective, (G, G), cluster, minimum_effective),
-        lift_refusals=[
-            (~(np.isfinite(logs[0]) & np.isfinite(logs[1])).all(-1), unsure),
-            *unscattered((control.num, treatment.num), (left[0].ratio, left[1].ratio), cluster, minimum_effective),
-        ],
+        lift_refusals=[(~good.all(-1), f"an adjusted value is not above 0 with one {cluster} left out")],
         method=method,
         replication=f"{G} {cluster}s",
         assumption=(

@@ -126,3 +126,11 @@ def test_a_covariate_whose_variation_lies_in_one_cluster_is_refused_in_any_order
         assert found.p_value is None
         assert found.status == "unavailable: all of the covariate's variation lies in one hash replicate"
         assert found.theta is None
+
+
+def test_the_lift_of_a_small_arm_is_no_less_sure_than_the_difference() -> None:
+    found = stats.cuped(*_worlds(np.random.default_rng(12), 300, 150))
+    relative = found.lift_se * found.control / found.effect_se
+    assert np.all(found.small_arm)
+    assert 0.9 < np.ma.median(relative) < 1.15
+    assert np.ma.median(found.variance_reduction) > 0.3
