@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import http.client
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
+import pytest
 import yaml
 
 from abkit.export import Exporter, bundles
@@ -23,8 +18,9 @@ from abkit.export.steps import widened
 from abkit.routing import resolve_splits
 from abkit.spec import Experiment
 from tests.export.sites import WHO
+from tests.routing.envoy.upstreams import upstreams
 from tests.routing.specs import experiment
-from tests.servers import free_port
+from tests.servers import envoy, free_port
 
 BUNDLE = "my-service.shop"
 
@@ -44,49 +40,6 @@ def put(target: EnvoyFiles, one: Experiment, *weights: str) -> None:
     exporter.apply(lambda: exporter.plan(ready), WHO)
 
 
-@contextmanager
-def versions(*names: str) -> Iterator[dict[str, int]]:
-    """Servers that answer with their version's name."""
-
-    def handler(name: str) -> type[BaseHTTPRequestHandler]:
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self) -> None:
-                self.send_response(200)
-                self.send_header("content-length", str(len(name)))
-                self.end_headers()
-                self.wfile.write(name.encode())
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        return Handler
-
-    servers = {name: ThreadingHTTPServer(("127.0.0.1", 0), handler(name)) for name in names}
-    for server in servers.values():
-        server.daemon_threads = True
-        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    try:
-        yield {name: server.server_port for name, server in servers.items()}
-    finally:
-        for server in servers.values():
-            server.shutdown()
-            server.server_close()
-
-
-@contextmanager
-def envoy(folder: Path) -> Iterator[None]:
-    binary = Path(sys.executable).with_name("envoy")
-    options = ["--use-dynamic-base-id", "--concurrency", "1", "--log-level", "error"]
-    command = [str(binary), "-c", str(folder / f"{BUNDLE}.envoy-bootstrap.yaml"), *options]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        try:
-            yield
-        finally:
-            process.terminate()
-
-
 class Load:
     """Requests of ever new users, one after the other."""
 
@@ -101,7 +54,7 @@ class Load:
         try:
             connection.request("GET", "/", headers={"x-user-id": user})
             answer = connection.getresponse()
-            return answer.read().decode() if answer.status == 200 else f"status {answer.status}"
+            return answer.read().decode().partition("\n")[0] if answer.status == 200 else f"status {answer.status}"
         finally:
             connection.close()
 
@@ -140,13 +93,14 @@ class Load:
         self._thread.join(timeout=30)
 
 
+@pytest.mark.envoy
 def test_a_running_envoy_follows_and_fails_no_request(tmp_path: Path) -> None:
     target = EnvoyFiles(tmp_path)
-    with versions("v1", "v2", "v3") as ports:
-        ports |= {"listen": free_port(), "admin": free_port()}
+    with upstreams("v1", "v2", "v3") as versions:
+        ports = {**versions.ports, "listen": free_port(), "admin": free_port()}
         old, new = spec(tmp_path, ports, "v2"), spec(tmp_path, ports, "v3")
         put(target, old)
-        with envoy(tmp_path), Load(ports["listen"]) as load:
+        with envoy(tmp_path / f"{BUNDLE}.envoy-bootstrap.yaml"), Load(ports["listen"]) as load:
             load.until({"v1", "v2"})
             put(target, old, "v2=0")
             load.until({"v1"})

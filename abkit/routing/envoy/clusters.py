@@ -73,6 +73,8 @@ def _cluster(plan: Plan, version: str) -> dict[str, Any]:
     found |= {"type": "STATIC"} if _is_ip(host) else {"type": "STRICT_DNS", "dns_lookup_family": "V4_PREFERRED"}
     found["connect_timeout"] = _CONNECT if limits is None else seconds(limits.connect_timeout)
     found["load_assignment"] = {"cluster_name": name, "endpoints": [{"lb_endpoints": [endpoint]}]}
+    # Codes and times count for the cluster that was asked, these for the pod that answered: who took over, too.
+    found["track_cluster_stats"] = {"per_endpoint_stats": True}
     if plan.breaker is not None:
         found |= _limits(plan.breaker)
     if limits is not None:
@@ -81,8 +83,6 @@ def _cluster(plan: Plan, version: str) -> dict[str, Any]:
         found["common_lb_config"] = {"healthy_panic_threshold": {"value": 0}}
         if replaced:
             found["health_checks"] = [_health_check(limits)]
-            # Codes and times count for the cluster that was asked for, these for the pods that answered.
-            found["track_cluster_stats"] = {"per_endpoint_stats": True}
     return found
 
 

@@ -68,14 +68,21 @@ def _files(name: str, plans: Sequence[Plan], folder: str) -> Iterator[Manifest]:
     origin = f"Written by abkit from the {several} {titles}: change that file, not this one."
     hosts = ", ".join(plan.host for plan in plans)
     unit = "; ".join(dict.fromkeys(f"{layer.unit}, salt {layer.salt}" for plan in plans for layer in plan.layers))
+    pools = [f"A cluster a version of {hosts}; statistics of an endpoint say who answered."]
+    if any(plan.fallback is not None for plan in plans):
+        pools.append("Those that end in ~or-else have another version behind their own, for while no pod is healthy.")
     resources = (
-        (_CLUSTERS, [one for plan in plans for one in clusters(plan)], f"A cluster a version of {hosts}."),
-        (_ROUTES, [route_configuration(plans, _domains(plans))], f"Users are divided by the hash of: {unit}."),
-        (_LISTENERS, [listener(settings, f"{name}.{_ROUTES}.yaml", edge=edge)], "Stays while only the routes change."),
+        (_CLUSTERS, [one for plan in plans for one in clusters(plan)], pools),
+        (_ROUTES, [route_configuration(plans, _domains(plans))], [f"Users are divided by the hash of: {unit}."]),
+        (
+            _LISTENERS,
+            [listener(settings, f"{name}.{_ROUTES}.yaml", edge=edge)],
+            ["Stays while only the routes change."],
+        ),
     )
-    for kind, found, comment in resources:
+    for kind, found, comments in resources:
         document = {"version_info": content_hash({"resources": found}), "resources": found}
-        yield Manifest(f"{name}.{kind}.yaml", to_yaml(document, [origin, comment]))
+        yield Manifest(f"{name}.{kind}.yaml", to_yaml(document, [origin, *comments]))
     start = _stamped(bootstrap(settings, name, f"{name}.{_CLUSTERS}.yaml", f"{name}.{_LISTENERS}.yaml"))
     comment = f"To start Envoy with: envoy -c {settings.config_path}/{name}.{_BOOTSTRAP}.yaml"
     yield Manifest(f"{name}.{_BOOTSTRAP}.yaml", to_yaml(start, [origin, comment]))

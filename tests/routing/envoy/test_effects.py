@@ -143,14 +143,27 @@ def test_limits_turn_requests_away_and_close_connections(shop: Lab) -> None:
     assert shop.versions.connections["v1"] - before >= 4
 
 
+def _answered(shop: Lab, service: str) -> dict[tuple[str, str], int]:
+    """Requests by the version that answered and by outcome, as Prometheus sees them."""
+    text = requests.get(f"{shop.url}/stats/prometheus", timeout=5).text
+    wanted = rf'envoy_cluster_endpoint_rq_(success|error)\{{envoy_cluster_name="{service}-(v[12])",.*?\}} (\d+)'
+    return {(version, outcome): int(number) for outcome, version, number in re.findall(wanted, text)}
+
+
 def test_another_version_takes_over_while_one_fails(shop: Lab) -> None:
     spec = shop.specs["fallback"]
     new = [unit for unit in IDS if assign(spec, unit).version == "v2"]
     assert {one.version for one in shop.users("fallback", new[:20])} == {"v2"}
     failing = [shop.ask("fallback", x_user_id=unit, x_fail="v2") for unit in new[:20]]
     assert [(one.status, one.version) for one in failing] == [(500, "v2")] * 3 + [(200, "v1")] * 17
-    # Who they are is not forgotten.
+    # Who they are is not forgotten, and neither is who answered: v1's answers are none of v2's good ones.
     assert {one.sent["x-ab-variant-fallback"] for one in failing} == {"treatment"}
+    assert _answered(shop, "fallback") == {
+        ("v1", "success"): 17,
+        ("v1", "error"): 0,
+        ("v2", "success"): 20,
+        ("v2", "error"): 3,
+    }
     _eventually(lambda: shop.ask("fallback", x_user_id=new[0]).version == "v2")
 
 
@@ -178,6 +191,12 @@ def test_only_what_may_be_sent_twice_is(
     case = f"{service}-{method}-{times}"
     answer = shop.ask(service, method=method, x_user_id="user-1", x_case=case, x_fail_times=str(times))
     assert (answer.status, len(shop.versions.of(case))) == (status, tries)
+
+
+def test_clients_cannot_ask_for_retries(shop: Lab) -> None:
+    asked = {"x_envoy_retry_on": "5xx", "x_envoy_max_retries": "3", "x_fail_times": "1"}
+    answer = shop.ask("again", method="POST", x_user_id="user-1", x_case="asked", **asked)
+    assert (answer.status, len(shop.versions.of("asked"))) == (503, 1)
 
 
 def test_a_late_answer_is_none(shop: Lab) -> None:
