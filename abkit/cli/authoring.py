@@ -88,7 +88,9 @@ def validate(
         try:
             merge_plans(build_plan(spec) for _, spec in valid)
         except RoutingError as error:
-            problems.append(Problem(", ".join(str(path) for path, _ in valid), None, "assignment", None, str(error)))
+            # It quotes the experiments that it is about.
+            named = [str(path) for path, spec in valid if f"'{spec.name}'" in str(error)]
+            problems.append(Problem(" and ".join(named), None, "assignment", None, str(error)))
     warnings = [Problem(str(path), None, *_parted(text)) for path, spec in valid for text in advice(spec)]
     files, findings = check_manifests(manifests, valid) if manifests else (0, ())
     wrong = bool(problems) or any(finding.severity == "error" for finding in findings)
