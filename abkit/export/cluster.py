@@ -14,6 +14,7 @@ from abkit.export.bundles import Bundle
 from abkit.export.cluster_api import MANAGER, ClusterApi, Resource
 from abkit.export.owned_fields import applied_by
 from abkit.export.ownership import FOREIGN, Owner, documents, owner_of_object
+from abkit.export.server_form import stored_form
 from abkit.routing.document import MANAGED_BY, to_yaml
 
 __all__ = ["Cluster"]
@@ -71,7 +72,7 @@ class Cluster:
                 if "kind" not in document:
                     msg = f"--mesh {bundle.mesh}: {manifest.filename} is no object of a cluster: export it to a folder"
                     raise InputError(msg)
-                found.append(Item(_key(document), _canonical(document)))
+                found.append(Item(_key(document), _canonical(stored_form(document))))
         return tuple(found)
 
     def read(self, keys: Iterable[str]) -> Mapping[str, Live]:

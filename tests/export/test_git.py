@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -126,3 +127,17 @@ def test_git_alone_is_the_work_tree_one_is_in(site: GitSite, monkeypatch: pytest
 def test_a_folder_in_no_work_tree(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="lies in no git work tree"):
         open_target(f"git:{tmp_path}/nowhere")
+
+
+@pytest.mark.parametrize("kind", ["", "git:", "envoy:"])
+@pytest.mark.parametrize("name", [b"\xff", b":(top)*?[x]", b"-C", b"a\nb", b'"q" \\', "ключ/é".encode()])
+def test_odd_paths(kind: str, name: bytes, site: GitSite) -> None:
+    target = opened(f"{kind}{site.top}/{os.fsdecode(name)}")
+    export(target, OLD)
+    export(opened(f"{kind}{site.top}/{os.fsdecode(name)}"), NEW)
+    rollback(target, OLD)
+    assert (site.top / os.fsdecode(name) / "my-service.shop.telemetry.yaml").exists()
+    target.place.encode()
+    if kind == "git:":
+        site.whole()
+        assert len(site.git("log", "--format=%h").split()) == 4
