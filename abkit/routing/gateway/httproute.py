@@ -11,7 +11,7 @@ import re2
 from abkit.routing.base import go_duration, unable
 from abkit.routing.conditions import ALWAYS, BucketMatch, HeaderMatch, PathMatch, QueryMatch, Way, both
 from abkit.routing.effects import Effects
-from abkit.routing.gateway.specificity import CannotBe, Specific, in_order, specific
+from abkit.routing.gateway.specificity import CannotBe, Specific, in_order, path_pattern, specific
 from abkit.routing.plan import Plan, Reply, Route, Split, Target
 from abkit.routing.services import service_of
 
@@ -175,11 +175,7 @@ def _match(plan: Plan, match: Specific, dialect: Dialect) -> dict[str, Any]:
 def _path(path: PathMatch) -> dict[str, Any]:
     if path.way is Way.EXACT:
         return {"type": "Exact", "value": path.value}
-    if path == PathMatch(Way.PREFIX, "/"):
-        return {"type": "PathPrefix", "value": "/"}
-    # PathPrefix goes by whole segments: /cart would not take /cartwheel, and /cart/ would take /cart.
-    pattern = f"{re2.escape(path.value)}.*" if path.way is Way.PREFIX else path.value
-    return {"type": "RegularExpression", "value": pattern}
+    return {"type": "RegularExpression", "value": _whole(path_pattern(path))}
 
 
 def _compared(plan: Plan, one: HeaderMatch | QueryMatch, dialect: Dialect) -> dict[str, str]:
@@ -188,4 +184,16 @@ def _compared(plan: Plan, one: HeaderMatch | QueryMatch, dialect: Dialect) -> di
         raise unable(plan, dialect.mesh, f"compare {name} with an empty value", ["istio", "envoy"])
     if one.way is Way.EXACT:
         return {"type": "Exact", "value": one.value}
-    return {"type": "RegularExpression", "value": f"{re2.escape(one.value)}.*" if one.way is Way.PREFIX else one.value}
+    return {
+        "type": "RegularExpression",
+        "value": _whole(f"{re2.escape(one.value)}.*" if one.way is Way.PREFIX else one.value),
+    }
+
+
+def _whole(pattern: str) -> str:
+    """The expression with anchors: whether it must match in full without them is each implementation's own.
+
+    Linkerd looks for the first alternative that fits, and only then whether that was the whole value: of `1|12` it
+    would find 1 in 12, and refuse it.
+    """
+    return f"^(?:{pattern})$"

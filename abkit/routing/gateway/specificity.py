@@ -4,6 +4,9 @@ Gateway API does not read rules from the top: of all matches that fit a request,
 wins, then the one with a method, then the one with most headers, then with most query parameters, and only then the
 earlier one (HTTPRouteRule, "matches"). A rule that would lose to a later one gets a further match, of both conditions
 together: that is at least as specific as the later one's, and comes earlier.
+
+How regular expressions stand among paths is each implementation's own: Istio goes by the expression's length, Linkerd
+takes all paths that fit by one to be equally specific. What is written means the same either way.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ import re2
 
 from abkit.routing.conditions import Alternative, BucketMatch, HeaderMatch, MethodMatch, PathMatch, QueryMatch, Way
 
-__all__ = ["CannotBe", "Specific", "in_order", "specific"]
+__all__ = ["CannotBe", "Specific", "in_order", "path_pattern", "specific"]
 
 
 _Compared = TypeVar("_Compared", HeaderMatch, QueryMatch, PathMatch)
@@ -43,14 +46,33 @@ class Specific:
     query: tuple[QueryMatch, ...] = field(default=())
 
     @property
-    def rank(self) -> tuple[int, int, int, int, int]:
-        """The greater wins."""
-        way, length = 0, 0
-        if self.path is not None:
-            # Where a regular expression stands among paths is each implementation's own: between the two is common.
-            way = {Way.EXACT: 2, Way.REGEX: 1, Way.PREFIX: 1}[self.path.way]
-            length = len(self.path.value)
-        return way, length, int(bool(self.method)), len(self.headers), len(self.query)
+    def rest(self) -> tuple[int, int, int]:
+        """What decides where paths are equally specific: the greater wins."""
+        return int(bool(self.method)), len(self.headers), len(self.query)
+
+    def goes_before(self, other: Specific) -> bool:
+        """Whether it takes the requests that fit both, if it is the earlier one; in doubt not."""
+        if self.path == other.path:
+            return self.rest >= other.rest
+        if self.path is None:
+            return False
+        if other.path is None:
+            # To Linkerd every condition on the path `/` is as specific as none.
+            return not _fits(self.path, "/") or self.rest >= other.rest
+        return _path_rank(self.path) >= _path_rank(other.path) and self.rest >= other.rest
+
+
+def path_pattern(path: PathMatch) -> str:
+    r"""The expression for a path: Gateway API's own prefixes go by whole segments, /cart would not take /cartwheel.
+
+    >>> print(path_pattern(PathMatch(Way.PREFIX, "/cart")))
+    \/cart.*
+    """
+    return f"{re2.escape(path.value)}.*" if path.way is Way.PREFIX else path.value
+
+
+def _path_rank(path: PathMatch) -> tuple[bool, int]:
+    return path.way is Way.EXACT, len(path_pattern(path))
 
 
 def specific(alternative: Alternative) -> list[Specific]:
@@ -68,6 +90,8 @@ def specific(alternative: Alternative) -> list[Specific]:
             found = _joined(found, Specific(headers=(condition,)))
         elif isinstance(condition, QueryMatch):
             found = _joined(found, Specific(query=(condition,)))
+        elif condition == PathMatch(Way.PREFIX, "/"):
+            continue
         elif isinstance(condition, PathMatch):
             found = _joined(found, Specific(path=condition))
         else:
@@ -94,10 +118,10 @@ def in_order(rules: Sequence[Sequence[Specific]], most: int) -> list[list[Specif
         while pending:
             match = pending.pop()
             for other in later:
-                if other.rank <= match.rank or _apart(match, other):
+                if match.goes_before(other) or _apart(match, other):
                     continue
                 both = _joined(match, other)
-                if any(one.rank >= other.rank and _implied(one, both) for one in own):
+                if any(one.goes_before(other) and _implied(one, both) for one in own):
                     continue
                 own.append(both)
                 pending.append(both)

@@ -62,6 +62,33 @@ def test_every_meaning_is_what_assign_says(mesh: str, data: st.DataObject, spec:
         check_same(spec, gateway, who, data.draw(requests(spec)))
 
 
+@pytest.mark.parametrize("mesh", MESHES)
+def test_expressions_mean_the_same_to_who_searches_and_to_who_matches_in_full(mesh: str) -> None:
+    spec = experiment(variants={"control": "v1", "treatment": "v2"}, assignment={"layer": "checkout"})
+    gateway = Gateway(render(spec, mesh))
+    for number in range(300):
+        check_same(spec, gateway, f"user-{number}")
+    route = _documents(spec, mesh)[-1]["spec"]["rules"]
+    written = [header["value"] for rule in route for match in rule.get("matches", ()) for header in match["headers"]]
+    assert written
+    assert all(value.startswith("^(?:") and value.endswith(")$") for value in written)
+
+
+@pytest.mark.parametrize("mesh", MESHES)
+def test_the_order_of_rules_holds_however_expressions_stand_among_paths(mesh: str) -> None:
+    rules = [
+        {"when": {"path": {"prefix": "/cart/sale"}}, "to": "treatment"},
+        {"when": {"path": {"prefix": "/cart"}, "header": {"x-a": "1"}}, "to": "control"},
+        {"when": {"path": {"prefix": "/"}, "header": {"x-b": "1"}}, "to": "treatment"},
+        {"when": {"path": {"exact": "/"}, "header": {"x-a": "1", "x-b": "1"}}, "to": "control"},
+    ]
+    spec = experiment(assignment={"rules": rules, "layer": "checkout"})
+    gateway = Gateway(render(spec, mesh))
+    for headers in ({}, {"x-a": "1"}, {"x-b": "1"}, {"x-a": "1", "x-b": "1"}):
+        for path in ("/", "/cart", "/cart/sale", "/cart/sale/1", "/other"):
+            check_same(spec, gateway, "user-1", Request(headers, path))
+
+
 def test_what_gateway_api_has() -> None:
     spec = experiment(
         policies={"timeout": "1500ms", "mirror": {"to": "treatment", "share": 12.5}},

@@ -45,6 +45,8 @@ class Gateway:
         fitting = [one for one in self.matches if _fits(one[0], request)]
         assert fitting, "no rule: 404"
         _, place, rule = max(fitting, key=lambda one: (_rank(one[0]), -one[1]))
+        _, same, _ = max(fitting, key=lambda one: (_rank_of_linkerd(one[0], request), -one[1]))
+        assert place == same, "implementations would not agree"
         headers = {**request.headers, **_set(rule.get("filters", ()))}
         chances: dict[str, float] = {}
         total = sum(backend.get("weight", 1) for backend in rule["backendRefs"])
@@ -68,16 +70,19 @@ def _set(filters: Sequence[Mapping[str, Any]]) -> dict[str, str]:
 
 
 def _rank(match: Mapping[str, Any]) -> tuple[int, ...]:
-    """As the specification orders matches; a regular expression between an exact path and a prefix."""
+    """As Istio orders matches: an exact path before an expression, and that by its length."""
     path = match.get("path")
-    way = 0 if path is None else {"Exact": 2, "RegularExpression": 1, "PathPrefix": 1}[path["type"]]
-    return (
-        way,
-        0 if path is None else len(path["value"].removesuffix(".*")),
-        int("method" in match),
-        len(match.get("headers", ())),
-        len(match.get("queryParams", ())),
-    )
+    way = 0 if path is None else {"Exact": 2, "RegularExpression": 1}[path["type"]]
+    return (way, 0 if path is None else len(path["value"]), *_rest(match))
+
+
+def _rank_of_linkerd(match: Mapping[str, Any], request: Request) -> tuple[int, ...]:
+    """As Linkerd's proxy does: by how much of the path was matched, and an expression matches all of it."""
+    return (1 if match.get("path") is None else len(request.path), *_rest(match))
+
+
+def _rest(match: Mapping[str, Any]) -> tuple[int, ...]:
+    return int("method" in match), len(match.get("headers", ())), len(match.get("queryParams", ()))
 
 
 def _fits(match: Mapping[str, Any], request: Request) -> bool:
@@ -87,11 +92,8 @@ def _fits(match: Mapping[str, Any], request: Request) -> bool:
     if "method" in match and match["method"] != request.method:
         return False
     path = match.get("path")
-    if path is not None:
-        if path["type"] == "PathPrefix":
-            assert path["value"] == "/"
-        elif not _compared(path, request.path):
-            return False
+    if path is not None and not _compared(path, request.path):
+        return False
     if not all(_compared(one, request.query.get(one["name"])) for one in match.get("queryParams", ())):
         return False
     return all(_compared(one, request.headers.get(one["name"])) for one in match.get("headers", ()))
@@ -103,4 +105,8 @@ def _compared(how: Mapping[str, str], value: str | None) -> bool:
     if how["type"] == "Exact":
         return value == how["value"]
     assert how["type"] == "RegularExpression"
-    return re2.fullmatch(how["value"], value) is not None
+    # Found anywhere, or the first find being the whole value (Linkerd), or matched in full (Envoy): all the same.
+    found, whole = re2.search(how["value"], value), re2.fullmatch(how["value"], value)
+    assert (found is None) == (whole is None), "implementations would not agree"
+    assert found is None or found.span() == (0, len(value)), "Linkerd would not take it"
+    return whole is not None
