@@ -84,6 +84,20 @@ local function share(salt, unit, parts)
 end
 """
 
+# What a WSGI server hands on as HTTP_X_AB_... whether it was written with dashes or not.
+_DISGUISED: Final = """\
+
+local function disguised(headers)
+  local found = {}
+  for name in pairs(headers) do
+    if name:find("_", 1, true) and name:gsub("_", "-"):sub(1, 5) == "x-ab-" then
+      table.insert(found, name)
+    end
+  end
+  return found
+end
+"""
+
 _COOKIE: Final = """\
 
 local function cookie(headers, wanted)
@@ -114,6 +128,7 @@ def edge_filter(plan: Plan, layers: Iterable[Layer] = ()) -> str:
     """
     lines = ["function envoy_on_request(handle)", "  local headers = handle:headers()"]
     lines += [f"  headers:remove({lua_string(name)})" for name in _ours((*plan.layers, *layers))]
+    lines += ["  for _, name in ipairs(disguised(headers)) do", "    headers:remove(name)", "  end"]
     for unit in dict.fromkeys((layer.header, layer.cookie) for layer in plan.layers):
         header, cookie = unit
         lookup = f"cookie(headers, {lua_string(cookie)})" if cookie else f"headers:get({lua_string(header or '')})"
@@ -127,7 +142,7 @@ def edge_filter(plan: Plan, layers: Iterable[Layer] = ()) -> str:
     # The route was chosen before the filter ran: choose again, by the buckets.
     lines += ["  handle:clearRouteCache()", "end"]
     cookies = _COOKIE if any(layer.cookie for layer in plan.layers) else ""
-    return f"{_HASH}{cookies}\n" + "\n".join(lines) + "\n"
+    return f"{_HASH}{_DISGUISED}{cookies}\n" + "\n".join(lines) + "\n"
 
 
 def _ours(layers: Iterable[Layer]) -> list[str]:

@@ -215,6 +215,13 @@ def test_what_clients_send_under_our_names_counts_for_nothing(shop: Lab) -> None
     assert shop.ask("buckets", x_ab_bucket_search="9999", x_ab_bucket_holdout="9999").version == "v1"
 
 
+def test_neither_does_what_is_written_with_underscores(shop: Lab) -> None:
+    sent = {"x_ab_variant_native": "c", "x-ab_bucket-native": "1", "X_AB_REPLICATE": "9", "x_about": "kept", "a_b": "2"}
+    [answer] = shop.ask_all([Ask({"x-user-id": "user-1", **sent}, host="native")])
+    left = {name for name in answer.sent if "_" in name}
+    assert left == {"x_about", "a_b"}
+
+
 def test_an_empty_id_is_none(shop: Lab) -> None:
     answers = shop.users("native", [""] * 50)
     assert set(_split(answers)) == {"v1"}
