@@ -17,7 +17,7 @@ from abkit.queries.sql import sql
 from abkit.store.turns import Place, TooLate, place_of, turn
 from abkit.store.undo import keep, recover, undo_path
 
-__all__ = ["CONFIG", "connected", "translated"]
+__all__ = ["CONFIG", "connected", "located", "translated"]
 
 # Extensions beyond the bundled ones can't be downloaded everywhere, and a reader must not try.
 CONFIG: Final = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
@@ -27,6 +27,18 @@ _MOST_MEMORY: Final = "1 GiB"
 _SIZES: Final = {"bytes": 0, "KiB": 1, "MiB": 2, "GiB": 3, "TiB": 4}
 _PAUSE: Final = 0.02
 """Seconds between two attempts to open a file that another process has."""
+
+
+def located(path: Path) -> Path:
+    """The file itself, by whichever link it was named: DuckDB's log lies beside it, and so must all that abkit keeps.
+
+    Raises:
+        StoreUnusable: The path names no file.
+    """
+    if not path.name:
+        msg = f"{path}: is a folder, not a store: name a file with --db"
+        raise StoreUnusable(msg)
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 
 @contextmanager
@@ -48,6 +60,7 @@ def connected(
         StoreVersion: A newer DuckDB wrote it.
     """
     deadline = time.monotonic() + wait
+    path = located(path)
     place = place_of(path)
     with ExitStack() as held:
         try:

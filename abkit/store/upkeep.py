@@ -13,7 +13,7 @@ import duckdb
 
 from abkit.errors import InputError, StoreUnusable
 from abkit.queries.sql import sql
-from abkit.store.connection import CONFIG, connected, translated
+from abkit.store.connection import CONFIG, connected, located, translated
 from abkit.store.schema import check_version, migrate
 from abkit.store.undo import sync_folder
 from abkit.store.writing import cutoff_of, keep_rows, run
@@ -89,6 +89,7 @@ def compact(path: Path, *, wait: float) -> Compacted:
     Raises:
         StoreError: It is locked or can't be read, or the new file can't be written or is not equal.
     """
+    path = located(path)
     begun = path.with_name(f".{path.name}.compact")
     before = path.stat().st_size if path.exists() else 0
     done = False
@@ -144,7 +145,8 @@ def backup(path: Path, target: Path, *, wait: float) -> int:
         InputError: There is something already, or it can't be written there.
         StoreError: The store is locked, damaged or of a newer abkit.
     """
-    if target.exists():
+    path = located(path)
+    if target.exists() or target.is_symlink():
         msg = f"{target}: exists already: name another place"
         raise InputError(msg)
     begun = target.with_name(f".{target.name}.begun")

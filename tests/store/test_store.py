@@ -180,6 +180,12 @@ class TestUnusable:
         with pytest.raises(StoreUnusable, match=path):
             pull(Store(path))
 
+    @pytest.mark.parametrize("path", ["", ".", "/"])
+    def test_a_path_that_names_no_file(self, path: str) -> None:
+        for question in [*questions(Store(path)), lambda: pull(Store(path))]:
+            with pytest.raises(StoreUnusable, match="is a folder"):
+                question()
+
     def test_a_full_disk_leaves_what_was_there(self, store: Store, tmp_path: Path) -> None:
         # A limit on the size of files is a full disk that a test can have.
         before = tables(store.path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 from pathlib import Path
@@ -189,3 +190,49 @@ class TestBackup:
     def test_no_such_folder(self, store: Store, tmp_path: Path) -> None:
         with pytest.raises(InputError, match="can't be written"):
             backup(store.path, tmp_path / "nowhere" / "copy.duckdb", wait=1)
+
+
+class TestLinks:
+    """DuckDB follows a link and keeps its log beside the file; so must abkit, or the log is neither moved nor copied."""
+
+    @pytest.fixture
+    def link(self, store: Store, tmp_path: Path) -> Path:
+        (tmp_path / "links").mkdir()
+        link = tmp_path / "links" / "link.duckdb"
+        link.symlink_to(store.path)
+        return link
+
+    def test_a_pull_lies_in_the_file(self, store: Store, link: Path, tmp_path: Path) -> None:
+        pull(Store(link), _SERIES, 2_400)
+        assert not store.path.with_name("x.duckdb.wal").exists()
+        backup(link, tmp_path / "copy.duckdb", wait=1)
+        assert tables(tmp_path / "copy.duckdb") == tables(store.path)
+        assert [path.name for path in link.parent.iterdir()] == ["link.duckdb"]
+
+    def test_what_a_killed_pull_left_in_the_log_is_copied(self, store: Store, link: Path, tmp_path: Path) -> None:
+        script = """
+            import os, sys
+            from pathlib import Path
+            from abkit.store import Store, connection
+            from tests.pipeline.pulls import pull
+            from tests.store.test_upkeep import _SERIES
+            connection.keep = lambda *_: os._exit(0)
+            pull(Store(Path(sys.argv[1])), _SERIES, 2_400)
+        """
+        subprocess.run([sys.executable, "-c", textwrap.dedent(script), str(link)], check=True, timeout=60)
+        assert store.path.with_name("x.duckdb.wal").exists()
+        backup(link, tmp_path / "copy.duckdb", wait=1)
+        assert tables(tmp_path / "copy.duckdb") == tables(store.path)
+
+    def test_compact_leaves_the_link(self, store: Store, link: Path) -> None:
+        before = tables(store.path)
+        compact(link, wait=1)
+        assert link.is_symlink()
+        assert tables(store.path) == before
+
+    def test_a_store_that_is_not_there_yet(self, link: Path, tmp_path: Path) -> None:
+        ahead = link.with_name("ahead.duckdb")
+        ahead.symlink_to(tmp_path / "new.duckdb")
+        pull(Store(ahead), _SERIES, 600)
+        assert ahead.is_symlink()
+        assert tables(tmp_path / "new.duckdb")["samples"]
