@@ -193,7 +193,7 @@ class TestBackup:
 
 
 class TestLinks:
-    """DuckDB follows a link and keeps its log beside the file; so must abkit, or the log is neither moved nor copied."""
+    """DuckDB follows a link and keeps its log beside the file; so must abkit, or the log is not moved nor copied."""
 
     @pytest.fixture
     def link(self, store: Store, tmp_path: Path) -> Path:
