@@ -12,7 +12,7 @@ from abkit.routing.objects import manifest
 from abkit.routing.plan import Plan
 from abkit.spec import CircuitBreaker
 
-__all__ = ["API_VERSION", "destination_rule", "subset_names", "subset_of"]
+__all__ = ["API_VERSION", "connection_pool", "destination_rule", "outlier_detection", "subset_names", "subset_of"]
 
 API_VERSION: Final = "networking.istio.io/v1"
 
@@ -57,7 +57,8 @@ def destination_rule(plan: Plan) -> Manifest:
     spec: dict[str, Any] = {"host": plan.host}
     comments: list[str] = []
     if limits is not None:
-        spec["trafficPolicy"] = {"connectionPool": _pool(limits), "outlierDetection": _outliers(limits)}
+        ejection = outlier_detection(limits)
+        spec["trafficPolicy"] = {"connectionPool": connection_pool(limits), "outlierDetection": ejection}
         comments.append(f"Circuit breaker of tier {limits.tier}: the limits hold for each version by itself.")
     names = subset_names(plan.versions)
     spec["subsets"] = [{"name": name, "labels": {"version": version}} for version, name in names.items()]
@@ -70,7 +71,8 @@ def destination_rule(plan: Plan) -> Manifest:
     return manifest(plan, API_VERSION, "DestinationRule", spec, comments=comments)
 
 
-def _pool(limits: Breaker) -> dict[str, Any]:
+def connection_pool(limits: Breaker) -> dict[str, Any]:
+    """Limits of connections and requests, as Istio has them."""
     http: dict[str, Any] = {
         "http1MaxPendingRequests": limits.pending,
         "http2MaxRequests": limits.requests,
@@ -84,7 +86,8 @@ def _pool(limits: Breaker) -> dict[str, Any]:
     }
 
 
-def _outliers(limits: Breaker) -> dict[str, Any]:
+def outlier_detection(limits: Breaker) -> dict[str, Any]:
+    """Ejection of pods that fail, as Istio has it."""
     # `consecutiveErrors` is accepted by the schema and read by nobody.
     found: dict[str, Any] = {"consecutive5xxErrors": limits.consecutive_5xx}
     if limits.consecutive_gateway_errors is not None:
@@ -106,7 +109,7 @@ def _taking_over(plan: Plan) -> Iterator[dict[str, Any]]:
                 "name": subset_of(plan, version),
                 "trafficPolicy": {
                     # Priorities by locality need outlier detection: without it no pod is ever known to be unhealthy.
-                    "outlierDetection": _outliers(plan.breaker or breaker(CircuitBreaker())),
+                    "outlierDetection": outlier_detection(plan.breaker or breaker(CircuitBreaker())),
                     "loadBalancer": {
                         "simple": "ROUND_ROBIN",
                         "localityLbSetting": {"enabled": True, "failoverPriority": [f"version={version}"]},

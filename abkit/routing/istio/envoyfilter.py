@@ -7,9 +7,9 @@ from typing import Any, Final
 from abkit.routing.base import Manifest
 from abkit.routing.lua import edge_filter
 from abkit.routing.objects import manifest
-from abkit.routing.plan import Plan, Stage
+from abkit.routing.plan import Plan, Route, Stage
 
-__all__ = ["edge", "native_hash"]
+__all__ = ["edge", "native_hash", "native_name"]
 
 _API_VERSION: Final = "networking.istio.io/v1alpha3"
 _LUA: Final = "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua"
@@ -34,6 +34,11 @@ def edge(plan: Plan) -> Manifest:
     return _filter(plan, "edge", [patch], plan.settings.istio.gateway_namespace, comments)
 
 
+def native_name(plan: Plan, route: Route) -> str:
+    """What a route that Envoy's own hash splits is called: patches find it by its name, among those of all services."""
+    return f"{plan.service}.{plan.namespace}.{route.name}"
+
+
 def native_hash(plan: Plan) -> Manifest:
     """Experimental: turns the routes' weights into a split by Envoy's own hash of the unit."""
     [layer] = plan.layers
@@ -46,13 +51,13 @@ def native_hash(plan: Plan) -> Manifest:
     patches = [
         {
             "applyTo": "HTTP_ROUTE",
-            "match": {"context": context, "routeConfiguration": {"vhost": {"route": {"name": route.name}}}},
+            "match": {"context": context, "routeConfiguration": {"vhost": {"route": {"name": name}}}},
             "patch": {
                 "operation": "MERGE",
                 "value": {"route": {"weighted_clusters": {"use_hash_policy": True}, "hash_policy": [policy]}},
             },
         }
-        for route in plan.stage(Stage.SPLIT)
+        for name in (native_name(plan, route) for route in plan.stage(Stage.SPLIT))
         for context in ("GATEWAY", "SIDECAR_OUTBOUND")
     ]
     comments = (

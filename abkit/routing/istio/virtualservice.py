@@ -17,7 +17,8 @@ from abkit.routing.conditions import (
     Way,
 )
 from abkit.routing.effects import Effects
-from abkit.routing.istio.destinationrule import API_VERSION, subset_of
+from abkit.routing.istio.destinationrule import API_VERSION, subset_names, subset_of
+from abkit.routing.istio.envoyfilter import native_name
 from abkit.routing.objects import manifest
 from abkit.routing.plan import Lot, Plan, Reply, Route, Split, Target
 from abkit.spec import Edge
@@ -95,7 +96,7 @@ def _natively(plan: Plan, route: Route, split: Split, matches: Sequence[dict[str
     # A request without the header would be split by lot.
     present = HeaderMatch(header, Way.REGEX, ".+")
     narrowed = [_with(plan, route, match, present) for match in matches or [{}]]
-    return _written(route.name, narrowed, {"route": weighted}, plan, route.effects)
+    return _written(native_name(plan, route), narrowed, {"route": weighted}, plan, route.effects)
 
 
 def _without_own_copies(effects: Effects, target: Target) -> Effects:
@@ -140,7 +141,8 @@ def _effects(plan: Plan, effects: Effects) -> dict[str, Any]:
     copies = effects.copies
     if copies is not None:
         port = {"number": plan.port}
-        own = {"host": plan.host, "port": port, "subset": subset_of(plan, copies.version)}
+        # Its own pods alone: copies must not reach those that take over.
+        own = {"host": plan.host, "port": port, "subset": subset_names(plan.versions)[copies.version]}
         found["mirrors"] = [{"destination": own, "percentage": {"value": copies.share}}]
     return found
 

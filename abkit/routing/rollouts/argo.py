@@ -1,4 +1,4 @@
-"""Plan → Argo's Rollout, over the Deployment of the control, with Istio's subsets for its traffic."""
+"""Plan → Argo's Rollout, over the service's Deployment, with a VirtualService of Istio's for its traffic."""
 
 from __future__ import annotations
 
@@ -67,6 +67,8 @@ class ArgoRollouts:
         for stage in (Stage.ANSWER, Stage.FORCED, Stage.HOLDOUT, Stage.OUTSIDE):
             if plan.stage(stage):
                 raise unable(plan, self.name, "route by more than rules and weights", ["istio", "envoy"])
+        if plan.specs[0].without_unit != plan.specs[0].control:
+            raise unable(plan, self.name, "tell requests without an id apart", ["istio", "envoy"])
         others = any(replace(route.effects, copies=None) != NO_EFFECTS for route in plan.routes)
         if plan.breaker is not None or plan.fallback is not None or others:
             raise unable(plan, self.name, "do anything beside routing", ["istio", "envoy"])
@@ -85,6 +87,8 @@ class ArgoRollouts:
         if copies is not None:
             managed.append({"name": "mirror"})
             any_path = [{"path": {"prefix": "/"}}]
+            if copies.share != round(copies.share):
+                raise unable(plan, self.name, "mirror parts of a percent", ["istio", "envoy", "gateway-api"])
             share = round(copies.share)
             steps += [{"setMirrorRoute": {"name": "mirror", "percentage": share, "match": any_path}}, bake]
             steps.append({"setMirrorRoute": {"name": "mirror"}})
@@ -108,12 +112,15 @@ class ArgoRollouts:
         raise unable(plan, self.name, f"have a rule for the control ({rule.name})", ["istio", "envoy"])
 
     def _match(self, plan: Plan, way: Alternative) -> list[dict[str, Any]]:
-        found = []
-        for condition in way:
-            if not isinstance(condition, HeaderMatch):
-                raise unable(plan, self.name, "match by anything but headers", ["istio", "envoy"])
-            found.append({"headerName": condition.header, "headerValue": {condition.way.value: condition.value}})
-        return found
+        if not all(isinstance(condition, HeaderMatch) for condition in way):
+            raise unable(plan, self.name, "match by anything but headers", ["istio", "envoy"])
+        if len(way) > 1:
+            # Of several matches in a header route, one that fits is enough.
+            raise unable(plan, self.name, "ask for two headers at once", ["istio", "envoy"])
+        [condition] = way
+        if not isinstance(condition, HeaderMatch) or not condition.value:
+            raise unable(plan, self.name, "compare with an empty value", ["istio", "envoy"])
+        return [{"headerName": condition.header, "headerValue": {condition.way.value: condition.value}}]
 
     def _service(self, plan: Plan, name: str) -> Manifest:
         container = plan.specs[0].deployment.container_port or plan.port

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from abkit.routing.base import Manifest, go_duration, unable
 from abkit.routing.conditions import Alternative, HeaderMatch
+from abkit.routing.istio.destinationrule import connection_pool, outlier_detection
 from abkit.routing.objects import manifest
 from abkit.routing.plan import Plan, Stage
 from abkit.spec import Canary, Strategy
@@ -16,6 +17,7 @@ __all__ = ["Flagger"]
 _API_VERSION: Final = "flagger.app/v1beta1"
 _FAILED_CHECKS: Final = 5
 _ITERATIONS: Final = 10
+_KNOWN_LIMITS: Final = {"error-rate", "success-rate", "latency-p99"}
 
 
 class Flagger:
@@ -53,11 +55,15 @@ class Flagger:
                 "metrics": _metrics(stages),
             },
         }
-        comments = (
+        comments = [
             "Flagger owns the weights of this service: don't write abkit's own routes beside it.",
             f"threshold: {failures} failed checks take the canary back; no data is a failed check to Flagger.",
             "Flagger draws a version for each request: what it counts is no A/B test of users.",
-        )
+        ]
+        if plan.breaker is not None:
+            comments.append("Flagger has no limits of connections: requests and ejection alone break circuits.")
+        if unknown := sorted(set(stages.limits) - _KNOWN_LIMITS):
+            comments.append(f"Flagger does not know the limits of {', '.join(unknown)}: abkit verdict judges them.")
         return (manifest(plan, _API_VERSION, "Canary", document, comments=comments),)
 
     def _check(self, plan: Plan) -> None:
@@ -67,6 +73,8 @@ class Flagger:
                 raise unable(plan, self.name, what, ["istio", "envoy"])
         if len(plan.versions) > 2:
             raise unable(plan, self.name, "compare more than two versions", ["istio", "envoy", "linkerd"])
+        if plan.specs[0].without_unit != plan.specs[0].control:
+            raise unable(plan, self.name, "tell requests without an id apart", ["istio", "envoy"])
         if any(route.effects.trial is not None for route in plan.routes):
             raise unable(plan, self.name, "inject faults", ["istio", "envoy"])
         if plan.fallback is not None:
@@ -83,6 +91,8 @@ class Flagger:
             return {"iterations": _ITERATIONS, "match": self._matches(plan)}
         if any(percent != round(percent) for percent in stages.steps):
             raise unable(plan, self.name, "move by parts of a percent", ["istio", "envoy", "argo-rollouts"])
+        if copies is not None and copies.share != round(copies.share):
+            raise unable(plan, self.name, "mirror parts of a percent", ["istio", "envoy", "gateway-api"])
         weights = {"stepWeights": [round(percent) for percent in stages.steps]}
         if copies is None:
             return weights
@@ -96,6 +106,14 @@ class Flagger:
             what = "give a percentage of the users a version: its A/B test goes by headers and cookies alone"
             raise unable(plan, self.name, what, ["istio", "envoy", "linkerd", "gateway-api"])
         rules = [*plan.stage(Stage.FORCED), *plan.stage(Stage.RULE)]
+        before = ""
+        for rule in rules:
+            if _to(rule.then) not in treatments:
+                before = rule.name
+            elif before and rule.stage is Stage.RULE:
+                # What matches goes to the new version, and all else to the old one: there is no order.
+                what = f"have a rule for the control ({before}) before another"
+                raise unable(plan, self.name, what, ["istio", "envoy"])
         return [self._match(plan, way) for rule in rules for way in rule.when if _to(rule.then) in treatments]
 
     def _match(self, plan: Plan, way: Alternative) -> dict[str, Any]:
@@ -120,21 +138,12 @@ class Flagger:
             found["retries"] = tries | ({"perTryTimeout": go_duration(again.per_try)} if again.per_try else {})
         limits = plan.breaker
         if limits is not None:
-            found["trafficPolicy"] = {
-                "connectionPool": {
-                    "http": {
-                        "http1MaxPendingRequests": limits.pending,
-                        "http2MaxRequests": limits.requests,
-                        "maxRetries": limits.retries,
-                    }
-                },
-                "outlierDetection": {
-                    "consecutive5xxErrors": limits.consecutive_5xx,
-                    "interval": go_duration(limits.interval),
-                    "baseEjectionTime": go_duration(limits.ejection),
-                    "maxEjectionPercent": limits.max_ejected,
-                },
-            }
+            asked = plan.specs[0].policies.circuit_breaker
+            if asked is not None and (asked.connections or asked.connect_timeout):
+                what = "limit connections or the time that making one takes"
+                raise unable(plan, self.name, what, ["istio", "envoy"], "leave them to the tier")
+            http = connection_pool(limits)["http"]
+            found["trafficPolicy"] = {"connectionPool": {"http": http}, "outlierDetection": outlier_detection(limits)}
         return found
 
 

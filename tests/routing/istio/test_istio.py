@@ -244,6 +244,8 @@ def test_policies() -> None:
     assert routes["split-control"]["retries"] == {"attempts": 0}
     assert routes["split-control"]["timeout"] == "5s"
     assert routes["split-control"]["mirrors"][0]["percentage"] == {"value": 10.0}
+    # Not the subset in which the control takes over: it would get copies of its own requests.
+    assert routes["split-control"]["mirrors"][0]["destination"]["subset"] == "v2"
     assert "mirrors" not in routes["split-treatment"]
     rule = documents["DestinationRule"]["spec"]
     assert rule["trafficPolicy"]["outlierDetection"]["consecutiveGatewayErrors"] == 3
@@ -285,8 +287,11 @@ def test_native_hash_is_marked_and_says_what_it_cannot() -> None:
     [route] = [
         route
         for route in _documents(experiment(mesh=mesh))["VirtualService"]["spec"]["http"]
-        if route["name"] == "split"
+        if route["name"] == "my-service.shop.split"
     ]
+    # Patches find routes by name, in the proxies of all services.
+    patched = yaml.safe_load(patch.text)["spec"]["configPatches"]
+    assert {one["match"]["routeConfiguration"]["vhost"]["route"]["name"] for one in patched} == {route["name"]}
     assert [one["weight"] for one in route["route"]] == [5_000, 5_000]
     assert route["match"] == [{"headers": {"x-user-id": {"regex": ".+"}}}]
     with pytest.raises(RoutingError, match=r"leave out mesh\.istio.native-hash"):

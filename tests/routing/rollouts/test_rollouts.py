@@ -13,6 +13,7 @@ from abkit.spec import Experiment
 from tests.routing.specs import experiment
 
 VERSIONS = {"control": "v1", "treatment": "v2"}
+RULE = {"when": {"header": {"x-tester": "1"}}, "to": "treatment"}
 
 
 def canary(**changes: Any) -> Experiment:
@@ -49,6 +50,37 @@ def test_flaggers_other_ways() -> None:
         render(experiment(), "flagger")
 
 
+def test_flagger_leaves_nothing_out_in_silence() -> None:
+    breaker = {"requests-per-connection": 50, "outliers": {"consecutive-gateway-errors": 2}}
+    limits = {"latency-p95": {"pause": 0.8}}
+    [manifest] = render(canary(policies={"circuit-breaker": breaker}, canary={"limits": limits}), "flagger")
+    policy = yaml.safe_load(manifest.text)["spec"]["service"]["trafficPolicy"]
+    assert policy["connectionPool"]["http"]["maxRequestsPerConnection"] == 50
+    assert policy["outlierDetection"]["consecutiveGatewayErrors"] == 2
+    assert "# Flagger has no limits of connections" in manifest.text
+    assert "# Flagger does not know the limits of latency-p95" in manifest.text
+    sides = {"control": {"version": "v1", "weight": 10_000}, "treatment": {"version": "v2", "weight": 0}}
+    mine, theirs = RULE | {"to": "control", "when": {"header": {"x-a": "1"}}}, RULE
+    rendered = render(experiment(variants=sides, assignment={"rules": [theirs, mine]}), "flagger")
+    assert yaml.safe_load(rendered[0].text)["spec"]["analysis"]["match"] == [{"headers": {"x-tester": {"exact": "1"}}}]
+    for spec, what in (
+        (canary(policies={"circuit-breaker": {"connections": 80}}), "limit connections"),
+        (canary(policies={"circuit-breaker": {"connect-timeout": "1s"}}), "limit connections"),
+        (canary(assignment={"without-unit": "treatment"}), "tell requests without an id apart"),
+        (
+            canary(strategy="mirror", policies={"mirror": {"to": "treatment", "share": 0.4}}),
+            "mirror parts of a percent",
+        ),
+        (experiment(variants=sides, assignment={"rules": [mine, theirs]}), r"have a rule for the control \(rule-1\)"),
+        (
+            experiment(variants=sides, assignment={"forced": {"header": "x-f"}, "rules": [theirs]}),
+            "have a rule for the",
+        ),
+    ):
+        with pytest.raises(RoutingError, match=f"mesh 'flagger' can't {what}"):
+            render(spec, "flagger")
+
+
 def test_argos_rollout() -> None:
     rule = {"rules": [{"when": {"header": {"x-tester": "1"}}, "to": "treatment"}]}
     stable, preview, document = documents(canary(assignment=rule), "argo-rollouts")
@@ -68,8 +100,16 @@ def test_argos_rollout() -> None:
         (experiment(), "split users"),
         (canary(policies={"timeout": "api"}), "do anything beside routing"),
         (canary(assignment={"forced": {"header": "x-force"}}), "route by more than rules and weights"),
+        (canary(assignment={"without-unit": "treatment"}), "tell requests without an id apart"),
+        (
+            canary(strategy="mirror", policies={"mirror": {"to": "treatment", "share": 0.4}}),
+            "mirror parts of a percent",
+        ),
+        # Of two headers in a header route, one is enough for Argo.
+        (canary(assignment={"rules": [RULE | {"when": {"header": {"x-a": "1", "x-b": "1"}}}]}), "ask for two headers"),
+        (canary(assignment={"rules": [RULE | {"when": {"header": {"x-a": ""}}}]}), "compare with an empty value"),
     ):
-        with pytest.raises(RoutingError, match=f"mesh 'argo-rollouts' can't {what}; a mesh that can: istio"):
+        with pytest.raises(RoutingError, match=f"mesh 'argo-rollouts' can't {what}.*; a mesh that can: istio"):
             render(spec, "argo-rollouts")
 
 
