@@ -135,6 +135,16 @@ def _default_place(plan: Plan) -> object:
     return tuple(_place(route.then) for route in plan.stage(Stage.DEFAULT))[-1:]
 
 
+def _control(plan: Plan) -> str:
+    [spec] = plan.specs
+    return spec.variants[spec.control].version
+
+
+def _policies(plan: Plan) -> object:
+    """What is done with a request that nothing else is known of; copies are each experiment's own."""
+    return tuple((route.when, replace(route.effects, copies=None)) for route in plan.stage(Stage.DEFAULT))
+
+
 _SHARED: tuple[tuple[str, Callable[[Plan], object]], ...] = (
     ("service.port", lambda plan: plan.port),
     ("mesh settings", lambda plan: plan.settings),
@@ -142,6 +152,10 @@ _SHARED: tuple[tuple[str, Callable[[Plan], object]], ...] = (
     ("circuit breakers", lambda plan: plan.breaker),
     ("fallbacks", lambda plan: plan.fallback),
     ("versions for requests without a unit", _default_place),
+    ("versions of the control", _control),
+    # One alone would take its users out of the other's buckets, who are randomised as far as that one knows.
+    ("assignment.holdout", lambda plan: (plan.specs[0].assignment.holdout,)),
+    ("timeouts, retries or faults under policies, which hold for the whole service", _policies),
 )
 
 

@@ -84,6 +84,8 @@ RULE = {"when": {"header": {"x-a": "1"}}}
             one("b", 4_000, 7_999, assignment={"without-unit": "treatment"}),
             "different versions for requests without a unit",
         ),
+        (one("b", 4_000, 7_999, assignment={"holdout": {"share": 100}}), "different assignment.holdout"),
+        (one("b", 4_000, 7_999, policies={"timeout": "fast"}), "different timeouts, retries or faults"),
         (one("a", 4_000, 7_999), "two experiments are called 'a'"),
     ],
 )
@@ -96,6 +98,21 @@ def test_conflicts_name_both(second: Experiment, says: str) -> None:
     assert "'a'" in str(raised.value)
     if second.name == "b":
         assert "'b'" in str(raised.value)
+
+
+def test_the_control_is_one_version_and_a_holdout_holds_for_all() -> None:
+    held = {"holdout": {"share": 500}}
+    first, second = (one(name, low, low + 4_999, assignment=held) for name, low in (("a", 0), ("b", 5_000)))
+    mesh = Istio(render_many([first, second]))
+    for number in range(600):
+        unit = f"user-{number}"
+        routed = mesh.send(sent_by_edge(first, unit))
+        owner = first if bucket("s", unit) < 5_000 else second
+        wanted = assign(owner, unit)
+        assert (routed.version, routed.headers["x-ab-assignment-checkout"]) == (wanted.version, wanted.assignment)
+    other = second.model_copy(update={"variants": {**second.variants, "control": second.variants["treatment"]}})
+    with pytest.raises(RoutingError, match=r"'a' and 'b' .*different versions"):
+        render_many([first, other])
 
 
 def test_one_owner_holds_the_weights() -> None:
