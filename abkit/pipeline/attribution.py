@@ -12,7 +12,7 @@ from typing import Final
 from xxhash import xxh64_intdigest
 
 from abkit.queries.naming import cluster_names, is_pod_of
-from abkit.spec import Experiment
+from abkit.spec import Experiment, Strategy
 from abkit.store import SeriesRow
 
 __all__ = [
@@ -128,7 +128,8 @@ def describe(series: int, source_input: str, labels: Mapping[str, str], experime
 
     A series belongs to the variant in its `ab_variant` label where it has one (intention to treat), else to the only
     variant that has its version: that of the label `destination_version`, else of the name of Envoy's cluster, else of
-    the label `version`, else of the pod's name (`abkit.queries.naming`).
+    the label `version`, else of the pod's name (`abkit.queries.naming`). A mirrored request says of itself what the
+    original does: what the version that gets copies counts is its own.
 
     Args:
         series: Its id.
@@ -137,7 +138,12 @@ def describe(series: int, source_input: str, labels: Mapping[str, str], experime
         experiment: Whose variants and replicates count.
     """
     version = _version(labels, experiment)
-    if "ab_variant" in labels:
+    assignment = labels.get("ab_assignment", "")
+    if _of_a_copy(labels.get("ab_variant", ""), version, experiment) and experiment.mirror is not None:
+        variant = experiment.mirror.to
+        # Where it has users too, copies are no part of what is compared.
+        assignment = assignment if experiment.strategy is Strategy.MIRROR else _NONE
+    elif "ab_variant" in labels:
         variant = labels["ab_variant"] if labels["ab_variant"] in experiment.variants else ""
     else:
         same = [name for name, variant in experiment.variants.items() if variant.version == version]
@@ -150,12 +156,24 @@ def describe(series: int, source_input: str, labels: Mapping[str, str], experime
         labels=canonical(labels),
         variant=variant,
         version=version,
-        assignment=labels.get("ab_assignment", ""),
+        assignment=assignment,
         replicate=_replicate(labels, experiment),
         # Two clusters may have pods of the same name.
         instance="/".join((*_place(labels, experiment), instance)) if instance else "",
         target="" if target is None else str(target),
         le=_bound(labels.get("le")),
+    )
+
+
+def _of_a_copy(variant: str, version: str, experiment: Experiment) -> bool:
+    """Whether a version counted a request that was meant for another one, whose copies it gets."""
+    mirror, meant = experiment.mirror, experiment.variants.get(variant)
+    return (
+        mirror is not None
+        and meant is not None
+        and version == experiment.variants[mirror.to].version
+        and version != meant.version
+        and experiment.fallback != mirror.to
     )
 
 

@@ -6,7 +6,8 @@ and one Deployment a version, named after service and version, is what abkit's m
 - clusters `<service>-<version>` or `<service>_<version>`; a dot may be written `_` too, since it separates the parts of
   a statistic's name in Envoy (`alt_stat_name: shop-v1_2`). With `~or-else` at the end it is the cluster that requests
   for a version go to where another version takes over: codes and times are counted there, and there alone;
-- pods `<service>-<version>-<hash>-<id>` of a Deployment, or `<service>-<version>-<number>` of a StatefulSet.
+- pods `<service>-<version>-<hash>-<id>` of a Deployment, or `<service>-<version>-<number>` of a StatefulSet; dots and
+  capitals of a version may be `-` and small there, as Kubernetes wants names.
 """
 
 from __future__ import annotations
@@ -45,8 +46,8 @@ def is_pod_of(service: str, version: str, pod: str) -> bool:
     >>> is_pod_of("shop", "v1", "shop-v1-hotfix-7d9c5b8f6d-x2x5v")
     False
     """
-    start = f"{service}-{version}-"
-    return pod.startswith(start) and _REST.fullmatch(pod, len(start)) is not None
+    starts = [f"{service}-{written}-" for written in _written(version)]
+    return any(pod.startswith(start) and _REST.fullmatch(pod, len(start)) is not None for start in starts)
 
 
 def pod_pattern(service: str, version: str) -> str:
@@ -55,4 +56,11 @@ def pod_pattern(service: str, version: str) -> str:
     >>> print(pod_pattern("shop", "v1"))
     shop\-v1\-[a-z0-9-]+
     """
-    return str(re2.escape(f"{service}-{version}-")) + "[a-z0-9-]+"
+    found = [str(re2.escape(f"{service}-{written}-")) + "[a-z0-9-]+" for written in _written(version)]
+    return "|".join(found)
+
+
+def _written(version: str) -> tuple[str, ...]:
+    """A version as it may stand in a pod's name: as it is, or as a DNS label, as abkit's Deployments have it."""
+    label = "".join(letter if letter.isalnum() else "-" for letter in version.lower())
+    return tuple(dict.fromkeys((version, label)))

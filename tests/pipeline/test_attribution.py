@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from abkit.pipeline.attribution import describe
-from abkit.spec import Experiment
+from abkit.spec import Experiment, Mirror, Policies
 
 
 def experiment(control: str = "v1", treatment: str = "v2") -> Experiment:
@@ -49,11 +49,34 @@ def test_labels_and_names(labels: dict[str, str], found: tuple[str, str]) -> Non
     assert variant(labels) == found
 
 
+def test_what_a_mirrored_request_counts_is_of_the_version_that_got_it() -> None:
+    document = experiment().model_dump(by_alias=True, exclude_unset=True) | {"strategy": "mirror"}
+    mirrored = Experiment.model_validate(document)
+    marks = {"ab_variant": "control", "ab_assignment": "hash", "ab_replicate": "3"}
+    copy = describe(1, "x", {"__name__": "c_total", "destination_version": "v2"} | marks, mirrored)
+    assert (copy.variant, copy.version, copy.assignment, copy.replicate) == ("treatment", "v2", "hash", 3)
+    original = describe(1, "x", {"__name__": "c_total", "destination_version": "v1"} | marks, mirrored)
+    assert (original.variant, original.assignment) == ("control", "hash")
+    # Beside a split, copies are nobody's users.
+    beside = experiment().model_copy(update={"policies": Policies(mirror=Mirror(to="treatment"))})
+    copy = describe(1, "x", {"__name__": "c_total", "version": "v2"} | marks, beside)
+    assert (copy.variant, copy.assignment) == ("treatment", "none")
+    own = describe(1, "x", {"__name__": "c_total", "version": "v2"} | marks | {"ab_variant": "treatment"}, beside)
+    assert (own.variant, own.assignment) == ("treatment", "hash")
+
+
 def test_versions_that_begin_alike() -> None:
     spec = experiment("v1", "v1-hotfix")
     assert variant({"pod": "shop-v1-hotfix-7d9c5b8f6d-x2x5v"}, spec) == ("treatment", "v1-hotfix")
     assert variant({"pod": "shop-v1-7d9c5b8f6d-x2x5v"}, spec) == ("control", "v1")
     assert variant({"envoy_cluster_name": "shop-v1-hotfix"}, spec) == ("treatment", "v1-hotfix")
+
+
+def test_pods_have_names_of_kubernetes() -> None:
+    spec = experiment("1.4.2", "V2_rc")
+    assert variant({"pod": "shop-1-4-2-7d9c5b8f6d-x2x5v"}, spec) == ("control", "1.4.2")
+    assert variant({"pod": "shop-1.4.2-7d9c5b8f6d-x2x5v"}, spec) == ("control", "1.4.2")
+    assert variant({"pod": "shop-v2-rc-7d9c5b8f6d-x2x5v"}, spec) == ("treatment", "V2_rc")
 
 
 def test_a_dot_may_be_an_underscore_in_a_cluster() -> None:
