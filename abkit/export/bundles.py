@@ -81,9 +81,12 @@ def bundles(
     Raises:
         RoutingError: Two experiments contradict each other, or the mesh can't do it.
     """
+    placed = [_placed(experiment, folder) for experiment in experiments]
+    # Once all together: services may contradict each other where they share a gateway.
+    render_many(placed, mesh, splits)
     groups: dict[str, list[Experiment]] = {}
-    for experiment in experiments:
-        groups.setdefault(bundle_name(experiment, mesh), []).append(_placed(experiment, folder))
+    for experiment in placed:
+        groups.setdefault(bundle_name(experiment, mesh), []).append(experiment)
     return tuple(
         Bundle(
             name=name,

@@ -18,7 +18,7 @@ from abkit.routing.conditions import (
     from_spec,
 )
 from abkit.routing.effects import Copies, breaker, effects_of, narrowed
-from abkit.routing.plan import Layer, Lot, Mark, Plan, Reply, Route, Share, Split, Stage, Target
+from abkit.routing.plan import Destination, Layer, Lot, Mark, Plan, Reply, Route, Share, Split, Stage, Target
 from abkit.spec import Experiment, Strategy
 
 __all__ = ["build_plan"]
@@ -47,15 +47,9 @@ def build_plan(experiment: Experiment, split: Mapping[str, int] | None = None) -
     weights = experiment.split if split is None else split
     asked, unit = experiment.assignment, experiment.assignment.unit
     layers = [Layer(experiment.layer, experiment.salt, unit.header, unit.cookie)]
-    if asked.holdout is not None and asked.holdout.layer != experiment.layer:
+    if asked.holdout is not None:
         salt = asked.holdout.salt or asked.holdout.layer
         layers.append(Layer(asked.holdout.layer, salt, unit.header, unit.cookie))
-    elif asked.holdout is not None:
-        msg = (
-            f"{experiment.name}: assignment.holdout has the experiment's own layer '{experiment.layer}', and would "
-            "always hold out the same side: give the holdout a layer of its own"
-        )
-        raise RoutingError(msg)
     base = [*_forced(experiment), *_rules(experiment), *_holdout(experiment), *_by_bucket(experiment, weights)]
     base.append(Route(Stage.DEFAULT, "without-unit", ALWAYS, _without_unit(experiment, weights)))
     policies = experiment.policies
@@ -157,9 +151,16 @@ def _with_effects(experiment: Experiment, base: list[Route], weights: Mapping[st
             if not condition:
                 continue
             copies = effects.copies
-            if isinstance(route.then, Target) and copies is not None and copies.version == route.then.version:
+            if copies is not None and copies.version in _served(route.then):
                 effects = replace(effects, copies=None)
             yield Route(route.stage, f"{route.name}-{name}" if name else route.name, condition, route.then, effects)
+
+
+def _served(then: Destination) -> tuple[str, ...]:
+    """Versions that a destination sends requests to; of a split, none: each of its shares is looked at by itself."""
+    if isinstance(then, Lot):
+        return tuple(target.version for target, _ in then.chances)
+    return (then.version,) if isinstance(then, Target) else ()
 
 
 def _copies(experiment: Experiment, weights: Mapping[str, int]) -> Copies | None:

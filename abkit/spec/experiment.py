@@ -238,6 +238,24 @@ class Experiment(Model):
                 raise ValueError(msg)
         return self
 
+    def _check_holdout(self) -> None:
+        """A holdout in the experiment's own layer would take its users from one side alone."""
+        held = self.assignment.holdout
+        if held is None:
+            return
+        if held.layer == self.layer:
+            msg = (
+                f"@assignment.holdout.layer@{held.layer}@is the experiment's own layer: its first buckets are of one "
+                "variant; give the holdout a layer of its own"
+            )
+            raise ValueError(msg)
+        if (held.salt or held.layer) == self.salt:
+            msg = (
+                f"@assignment.holdout.salt@{self.salt}@is the experiment's own salt: the users held out would be of "
+                "one variant; give the holdout a salt of its own"
+            )
+            raise ValueError(msg)
+
     def _check_buckets(self) -> None:
         """Every split must come out even in the part of the layer that the experiment takes."""
         taken = self.assignment.buckets
@@ -276,6 +294,7 @@ class Experiment(Model):
         if self.policies.mirror is not None and self.policies.mirror.to == self.control:
             msg = f"@policies.mirror.to@{self.control}@the control serves users already: name a treatment"
             raise ValueError(msg)
+        self._check_holdout()
         self._check_buckets()
         bandit = self.analysis.bandit
         if bandit is not None and bandit.floor * len(self.variants) > 1:

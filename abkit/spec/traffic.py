@@ -88,6 +88,9 @@ class Unit(Model):
         if (self.header is None) == (self.cookie is None):
             msg = "give one of header and cookie"
             raise ValueError(msg)
+        if self.header is not None and self.header.startswith("x-ab-"):
+            msg = f"@header@{self.header!r}@the edge takes headers that start with x-ab- from no client: name another"
+            raise ValueError(msg)
         return self
 
 

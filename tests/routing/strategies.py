@@ -107,7 +107,10 @@ def experiments(draw: st.DrawFn, parts: Collection[str] = tuple(_PARTS), *, lots
     if size < 10_000:
         assignment["buckets"] = {"from": first, "to": first + size - 1}
     if draw(st.booleans()):
-        assignment["holdout"] = {"share": draw(st.integers(1, 9_999)), "salt": draw(SALT)}
+        assignment["holdout"] = {
+            "share": draw(st.integers(1, 9_999)),
+            "salt": draw(SALT.filter(lambda salt: salt != assignment["salt"])),
+        }
     if draw(st.booleans()):
         assignment["forced"] = {"header": "x-force", **({"query": "force"} if "query" in parts else {})}
     return experiment(

@@ -115,6 +115,24 @@ def test_the_control_is_one_version_and_a_holdout_holds_for_all() -> None:
         render_many([first, other])
 
 
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"salt": "t"}, "the layer 'checkout' at one gateway with different salts or units"),
+        ({"layer": "other", "replicates": 64}, "different assignment.replicates at one gateway, 64 and 32"),
+    ],
+)
+def test_services_at_one_gateway_agree(changes: dict[str, Any], says: str) -> None:
+    first = one("a", 0, 9_999)
+    # A filter of Istio's gateway runs for the requests of all services.
+    second = one("b", 0, 9_999, service={"name": "other"}, assignment=changes)
+    with pytest.raises(RoutingError, match=f"'b' and 'a' have .*{says}"):
+        render_many([first, second])
+    for mesh in ({"edge": "service"}, {"istio": {"gateway-labels": {"istio": "inner"}}}):
+        render_many([first, one("b", 0, 9_999, service={"name": "other"}, assignment=changes, mesh=mesh)])
+    render_many([first, second], "envoy")
+
+
 def test_one_owner_holds_the_weights() -> None:
     canaries = [one(name, first, first + 4_999, strategy="canary") for name, first in (("a", 0), ("b", 5_000))]
     with pytest.raises(RoutingError, match=r"'a' and 'b' .*one owner holds the weights"):

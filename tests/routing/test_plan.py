@@ -105,3 +105,11 @@ def test_a_split_that_is_not_whole_is_refused() -> None:
 )
 def test_header_match(way: Way, pattern: str, value: str | None, holds: bool) -> None:
     assert HeaderMatch("x-a", way, pattern).holds(Request({} if value is None else {"x-a": value})) is holds
+
+
+def test_a_version_gets_no_copies_of_its_own_requests() -> None:
+    spec = experiment(
+        assignment={"without-unit": "random", "forced": {"header": "x-force"}}, policies={"mirror": {"to": "treatment"}}
+    )
+    routes = {route.name: route for route in build_plan(spec).routes}
+    assert {name for name, route in routes.items() if route.effects.copies is not None} == {"forced-control", "split"}

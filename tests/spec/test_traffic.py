@@ -51,6 +51,17 @@ def rule(**when: Any) -> dict[str, Any]:
         ({"assignment": {"holdout": {"share": 0}}}, "assignment.holdout.share", "greater than or equal to 1"),
         ({"assignment": {"forced": {}}}, "assignment.forced", "give header, cookie or query"),
         ({"assignment": {"forced": {"header": "x-ab-force"}}}, "forced", "from no client: name another"),
+        ({"assignment": {"unit": {"header": "X-AB-Unit"}}}, "unit.header", "from no client: name another"),
+        (
+            {"assignment": {"holdout": {"share": 100, "layer": "shop"}}},
+            "assignment.holdout.layer",
+            "give the holdout a layer of its own",
+        ),
+        (
+            {"assignment": {"salt": "s", "holdout": {"share": 100, "salt": "s"}}},
+            "assignment.holdout.salt",
+            "give the holdout a salt of its own",
+        ),
         ({"assignment": {"without-unit": "randon"}}, "assignment.without-unit", "no variant has this name"),
         ({"policies": {"fallback": {"to": "old"}}}, "policies.fallback.to", "no variant has this name"),
         ({"policies": {"mirror": {"to": "control"}}}, "policies.mirror.to", "the control serves users already"),

@@ -10,11 +10,12 @@ envoy-filter), https://istio.io/latest/docs/reference/config/telemetry/.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from abkit.routing.base import Manifest
 from abkit.routing.istio.destinationrule import API_VERSION, destination_rule, subset_names
-from abkit.routing.istio.envoyfilter import edge, native_hash
+from abkit.routing.istio.envoyfilter import check_gateways, edge, native_hash
 from abkit.routing.istio.telemetry import telemetry
 from abkit.routing.istio.virtualservice import virtual_service
 from abkit.routing.plan import Plan
@@ -43,3 +44,13 @@ class Istio:
         if settings.istio.telemetry:
             manifests.append(telemetry(plan))
         return tuple(sorted(manifests, key=lambda manifest: manifest.filename))
+
+    def render_together(self, plans: Iterable[Plan]) -> tuple[Manifest, ...]:
+        """Manifests of several services.
+
+        Raises:
+            RoutingError: Istio can't do it, or two services contradict each other at their gateway.
+        """
+        services = tuple(plans)
+        check_gateways(services)
+        return tuple(found for plan in services for found in self.render(plan))

@@ -2,17 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
 
+from abkit.errors import RoutingError
 from abkit.routing.base import Manifest
 from abkit.routing.lua import edge_filter
 from abkit.routing.objects import manifest
-from abkit.routing.plan import Plan, Route, Stage
+from abkit.routing.plan import Layer, Plan, Route, Stage
+from abkit.spec import Edge
 
-__all__ = ["edge", "native_hash", "native_name"]
+__all__ = ["check_gateways", "edge", "native_hash", "native_name"]
 
 _API_VERSION: Final = "networking.istio.io/v1alpha3"
 _LUA: Final = "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua"
+
+
+def check_gateways(plans: Iterable[Plan]) -> None:
+    """Refuse what two services at one gateway can't both have: each one's filter sees the requests of all.
+
+    Raises:
+        RoutingError: They have a layer with different salts or units, or different numbers of replicates.
+    """
+    layers: dict[tuple[object, str], tuple[Plan, Layer]] = {}
+    counts: dict[object, Plan] = {}
+    for plan in plans:
+        if plan.settings.edge is not Edge.GATEWAY:
+            continue
+        settings = plan.settings.istio
+        gateway = (settings.gateway_namespace, tuple(sorted(settings.gateway_labels.items())))
+        for layer in plan.layers:
+            other, theirs = layers.setdefault((gateway, layer.name), (plan, layer))
+            if theirs != layer:
+                msg = (
+                    f"'{other.title}' and '{plan.title}' have the layer '{layer.name}' at one gateway with different "
+                    f"salts or units ({theirs.salt} of {theirs.unit}, {layer.salt} of {layer.unit}): a layer has one "
+                    "of each; call one of them something else"
+                )
+                raise RoutingError(msg)
+        other = counts.setdefault(gateway, plan)
+        if other.replicates != plan.replicates:
+            msg = (
+                f"'{other.title}' and '{plan.title}' have different assignment.replicates at one gateway, "
+                f"{other.replicates} and {plan.replicates}: make them equal"
+            )
+            raise RoutingError(msg)
 
 
 def edge(plan: Plan) -> Manifest:
