@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from abkit.routing.base import Manifest, go_duration, unable
@@ -103,13 +104,15 @@ def _taking_over(plan: Plan) -> Iterator[dict[str, Any]]:
     if len(plan.versions) > 2:
         what = f"fall back to {plan.fallback} alone where there are other versions beside it"
         raise unable(plan, "istio", what, ["envoy"])
+    limits = plan.breaker or breaker(CircuitBreaker())
     for version in plan.versions:
         if version != plan.fallback:
             yield {
                 "name": subset_of(plan, version),
                 "trafficPolicy": {
                     # Priorities by locality need outlier detection: without it no pod is ever known to be unhealthy.
-                    "outlierDetection": outlier_detection(plan.breaker or breaker(CircuitBreaker())),
+                    # All of a version's pods must be able to go: a limit would keep requests on those that fail.
+                    "outlierDetection": outlier_detection(replace(limits, max_ejected=100)),
                     "loadBalancer": {
                         "simple": "ROUND_ROBIN",
                         "localityLbSetting": {"enabled": True, "failoverPriority": [f"version={version}"]},

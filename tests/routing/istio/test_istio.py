@@ -250,6 +250,7 @@ def test_policies() -> None:
     rule = documents["DestinationRule"]["spec"]
     assert rule["trafficPolicy"]["outlierDetection"]["consecutiveGatewayErrors"] == 3
     assert rule["subsets"][2]["name"] == "v2-or-else"
+    assert rule["subsets"][2]["trafficPolicy"]["outlierDetection"]["maxEjectionPercent"] == 100
     assert Istio(render(spec)).send(sent_by_edge(spec, "", Request({"x-user-type": "vip"}))).version == "v2"
 
 
