@@ -152,7 +152,8 @@ def assign_many(experiment: Experiment, units: Sequence[str], split: Mapping[str
     compared = variant >= 0
     variant[~compared] = names.index(experiment.control)
     without = np.fromiter((not unit for unit in units), dtype=np.bool_, count=len(units))
-    variant[without] = -1 if experiment.random_without_unit else names.index(experiment.without_unit)
+    default = plan.routes[-1].then
+    variant[without] = names.index(default.variant) if isinstance(default, Target) else -1
     buckets[without] = replicates[without] = -1
     versions = tuple(one.version for one in experiment.variants.values())
     return AssignedMany(units, buckets, replicates, variant, compared & ~without, names, versions)

@@ -137,7 +137,12 @@ def _by_bucket(experiment: Experiment, weights: Mapping[str, int]) -> Iterator[R
 
 def _without_unit(experiment: Experiment, weights: Mapping[str, int]) -> Target | Lot:
     if not experiment.random_without_unit:
-        return _target(experiment, experiment.without_unit, Mark.NONE)
+        chosen, asked = experiment.without_unit, experiment.assignment
+        whole = asked.buckets is None or asked.buckets.size == BUCKETS
+        if experiment.strategy is not Strategy.AB and asked.without_unit is None and whole:
+            # A release that is through is through for all: the old version can be taken away.
+            chosen = next((name for name in experiment.variants if weights.get(name) == BUCKETS), chosen)
+        return _target(experiment, chosen, Mark.NONE)
     chances = ((_target(experiment, name, Mark.NONE), weights.get(name, 0)) for name in experiment.variants)
     return Lot(tuple(chance for chance in chances if chance[1]))
 

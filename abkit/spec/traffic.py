@@ -188,4 +188,7 @@ class Assignment(Model):
     rules: tuple[Rule, ...] = ()
     """First match wins, before the split."""
     without_unit: DnsLabel | None = None
-    """The variant for requests that carry no id; the control where left out. `random` draws one for each request."""
+    """The variant for requests that carry no id; `random` draws one for each request.
+
+    Where left out the control, until a canary, blue-green or mirror gives another variant all users: then that one.
+    """

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -95,3 +96,23 @@ def test_many_is_much_faster_than_one_by_one() -> None:
     one = min(per_id(lambda s, units: [assign(s, unit) for unit in units], ids[:1_000]) for _ in range(3))
     many = min(per_id(assign_many, ids) for _ in range(3))
     assert many < one / 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "to"),
+    [
+        ({"strategy": "blue-green"}, "treatment"),
+        ({"strategy": "canary", "canary": {"steps": [100]}}, "treatment"),
+        ({"strategy": "canary"}, "control"),
+        ({"strategy": "blue-green", "assignment": {"without-unit": "control"}}, "control"),
+        ({"strategy": "blue-green", "assignment": {"buckets": {"from": 0, "to": 4_999}}}, "control"),
+        (
+            {"variants": {"control": {"version": "v1", "weight": 0}, "treatment": {"version": "v2", "weight": 10_000}}},
+            "control",
+        ),
+    ],
+)
+def test_who_carries_no_id_goes_along_when_a_release_is_through(changes: dict[str, Any], to: str) -> None:
+    spec = experiment(**({"variants": {"control": "v1", "treatment": "v2"}, "assignment": {}} | changes))
+    assert (assign(spec, "").variant, assign(spec, "").assignment) == (to, "none")
+    assert assign_many(spec, [""])[0] == assign(spec, "")
