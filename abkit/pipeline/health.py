@@ -12,7 +12,7 @@ from abkit.evidence import Finding, Severity, Srm
 from abkit.evidence import Quality as QualityModel
 from abkit.pipeline.totals import Totals
 from abkit.queries import EXPOSED_USERS, ResolvedMetric
-from abkit.spec import Experiment, Role
+from abkit.spec import Experiment, Role, Strategy
 from abkit.store import Quality
 from abkit.wording import percent, plural
 
@@ -53,6 +53,12 @@ def srm_of(
     if (totals.assignment[rows] == "").any():
         reason = "First exposures don't say how they were assigned (ab_assignment), so the split can't be checked."
         return Srm(status="unavailable", reason=reason)
+    mirror = experiment.mirror
+    if mirror is not None and experiment.strategy is Strategy.MIRROR:
+        periods = [(split, period) for split, period in periods if split.get(mirror.to, 0)]
+        if not periods:
+            reason = f"{mirror.to} gets copies of the control's requests: there is no split of users to check."
+            return Srm(status="unavailable", reason=reason)
     planned = [name for name in variants if any(split.get(name, 0) for split, _ in periods)]
     others = [name for name in planned if name != experiment.control]
     if others and not any(totals.sum(data.id, name) for name in others):

@@ -187,3 +187,20 @@ def test_a_file_that_names_other_versions_than_those_pulled_is_invalid_until_the
     assert (evaluation.verdict, evaluation.reasons[0].code) == (Verdict.INVALID, "file-changed")
     collect(swapped, MemorySource(world.series), world.store, now_ms=START + 61 * MINUTE)
     assert evaluate(swapped, world.store).verdict is not Verdict.INVALID
+
+
+def test_copies_are_judged_as_the_mirrored_version_and_are_no_sample_ratio_mismatch(tmp_path: Path) -> None:
+    # A copy says of itself what the original does: that it is the control's, by the hash.
+    series = [*users("control", "v1", 50, {}), *users("control", "v2", 50, {})]
+    series += [*requests("v1", 900, range(-10, 240)), *requests("v2", 900, range(-10, 240))]
+    series += [starts("v1", range(-10, 240)), starts("v2", range(-10, 240))]
+    text = (CANARY % (10_000, 0)).replace("strategy: canary", "strategy: mirror").replace("steps: [5, 10, 100], ", "")
+    experiment = spec.loads(text.replace("metrics:", "assignment: {replicates: 8}\nmetrics:"))
+    store = Store(tmp_path / "x.duckdb")
+    collect(experiment, MemorySource(series), store, start_ms=START, now_ms=START + 120 * MINUTE)
+    evaluation = evaluate(experiment, store)
+    assert evaluation.health.srm.status == "unavailable"
+    assert "treatment gets copies" in evaluation.health.srm.reason
+    assert evaluation.verdict is Verdict.CONTINUE, evaluation.reasons
+    (limit,) = [limit for limit in evaluation.limits if limit.variant == "treatment"]
+    assert limit.within
