@@ -197,6 +197,9 @@ class _Pulling:
             self._tell(found.selector, done)
             if windows[found.id].length_ms > 0:
                 reader.read(found, windows[found.id])
+        if self._source.span() is None:
+            # Asked for until next week, next week's samples are still to come.
+            reader.until(self._now_ms)
         if reader.reads:
             window = _hull(reader.reads)
             whole = _hull([*reader.reads, *known.reads.values()])
@@ -212,6 +215,8 @@ class _Pulling:
         self, known: Known, reader: Reader, windows: Mapping[str, Window], end_ms: int
     ) -> tuple[Window, Written]:
         experiment, source = self._experiment, self._source
+        if source.span() is None:
+            end_ms = min(end_ms, max([self._now_ms, *(read.end_ms for read in reader.reads)]))
         last = max((read.end_ms for read in known.reads.values()), default=None)
         asked = [window for window in windows.values() if window.length_ms > 0]
         if reader.reads:
@@ -219,6 +224,7 @@ class _Pulling:
             window = _hull(reader.reads)
         elif asked:
             window = _hull(asked)
+            window = Window(window.start_ms, max(window.start_ms, min(window.end_ms, end_ms)))
         else:
             reached = end_ms if last is None else max(end_ms, last)
             window = Window(reached, reached)

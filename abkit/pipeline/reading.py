@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -44,6 +45,7 @@ class Reader:
         self._source = source
         self._most = most
         self._held = 0
+        self._newest: int | None = None
         self._batches: list[pa.RecordBatch] = []
         self._bounds: dict[int, str | None] = {}
         self._merged = False
@@ -62,6 +64,15 @@ class Reader:
                 first = earliest if first is None else min(first, earliest)
         if first is not None:
             self.reads.append(Read(wanted.id, from_ms, window.start_ms, window.end_ms, first))
+
+    def until(self, now_ms: int) -> None:
+        """Take no more for read than there can be: what is scraped after now is the next pull's.
+
+        Args:
+            now_ms: The present; samples from after it, of a clock that is ahead, are taken as they are.
+        """
+        end_ms = now_ms if self._newest is None else max(now_ms, self._newest + 1)
+        self.reads = [replace(read, end_ms=max(read.start_ms, min(read.end_ms, end_ms))) for read in self.reads]
 
     def read_starts(self, alive: Iterable[Target], stored: Set[Target], window: Window, whole: Window) -> None:
         """Fetch when the processes behind targets started.
@@ -98,6 +109,8 @@ class Reader:
         ids = np.array([self._id(source_input, labels) for labels in batch.labels], dtype=np.int64)
         columns = [pa.array(ids[batch.series]), pa.array(batch.timestamps), pa.array(batch.values)]
         self._batches.append(pa.RecordBatch.from_arrays(columns, schema=_SAMPLES))
+        newest = int(batch.timestamps.max())
+        self._newest = newest if self._newest is None else max(self._newest, newest)
         return int(batch.timestamps.min())
 
     def _target(self, labels: Mapping[str, str]) -> Target | None:

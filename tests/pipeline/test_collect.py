@@ -46,6 +46,21 @@ class TestIdempotence:
                 pull(bit_by_bit, [_until(each, now) for each in series], now)
             assert not differences(at_once.path, bit_by_bit.path).keys() - {"watermarks"}
 
+    def test_what_lies_ahead_is_not_taken_for_read(self, tmp_path: Path) -> None:
+        series = [ticking(-300, 1_800), living(-300, 1_800)]
+        at_once, ahead = Store(tmp_path / "a.duckdb"), Store(tmp_path / "b.duckdb")
+        pull(at_once, series, 1_800)
+        first = pull(ahead, [_until(each, 600) for each in series], 600, end=7_200)
+        assert first.window.end_ms == moment(600)
+        assert ahead.pulled_until("x") == moment(600)
+        pull(ahead, series, 1_800)
+        assert not differences(at_once.path, ahead.path)
+
+    def test_nothing_is_there_of_what_lies_ahead(self, tmp_path: Path) -> None:
+        store = Store(tmp_path / "x.duckdb")
+        pull(store, [], 600, end=7_200)
+        assert (store.span("x"), store.pulled_until("x")) == (None, moment(600))
+
     def test_over_days_minutes_become_hours(self, tmp_path: Path) -> None:
         end = 75 * 3_600
         series = [ticking(-600, end, 300, ab_replicate=str(k), instance=f"i{k}") for k in range(3)]
