@@ -139,8 +139,10 @@ def _joined(parts: Iterator[Samples]) -> Iterator[tuple[Mapping[str, str], NDArr
     """What the parts hold of each sum."""
     found: dict[tuple[tuple[str, str], ...], list[tuple[NDArray[np.int64], NDArray[np.float64]]]] = {}
     for part in parts:
+        # Sums come one after the other: no need to go through all of them for each.
+        starts = np.searchsorted(part.series, np.arange(len(part.labels) + 1))
         for index, labels in enumerate(part.labels):
-            mine = part.series == index
+            mine = slice(int(starts[index]), int(starts[index + 1]))
             found.setdefault(tuple(sorted(labels.items())), []).append((part.timestamps[mine], part.values[mine]))
     for key, pieces in found.items():
         times, gained = (np.concatenate(columns) for columns in zip(*pieces, strict=True))
