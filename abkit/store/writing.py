@@ -120,13 +120,15 @@ def _write(connection: duckdb.DuckDBPyConnection, pull: Pull) -> Quality:
     stale = _number(run(connection, "store/outdated", experiment=name)) > 0
     run(connection, "store/prepare", experiment=name)
     late = 0
+    first = min((_from(read) for read in pull.reads), default=-_FAR)
     if pull.reads:
-        first = min(_from(read) for read in pull.reads)
         late = _number(run(connection, "store/late", experiment=name, from_ms=first))
         run(connection, "store/advance", experiment=name)
         run(connection, "store/delete_samples", experiment=name)
         run(connection, "store/insert_samples")
         run(connection, "store/span_series")
+    keep_rows(connection, "spacings", "store/spacings", experiment=name)
+    if pull.reads:
         run(connection, "store/delete_increments", experiment=name, from_ms=first)
         keep_rows(connection, "fresh", "increments", experiment=name, from_ms=first)
         run(connection, "store/insert_increments")
@@ -139,12 +141,12 @@ def _write(connection: duckdb.DuckDBPyConnection, pull: Pull) -> Quality:
             _facts(connection, name, -_FAR, _FAR, cutoff)
         else:
             # The cells at the old watermark were cut short there.
-            first = min([old_end or end, *(_from(read) for read in pull.reads)])
+            changed = min([old_end or end, *(_from(read) for read in pull.reads)])
             last = max([end, *([_last(connection)] if pull.reads else [])])
             if old_end is not None and cutoff_of(old_end) < cutoff:
-                _facts(connection, name, cutoff_of(old_end), min(cutoff, _hour(first)), cutoff)
-            _facts(connection, name, _hour(first), _hour(last) + _HOUR, cutoff)
-    quality = _quality(connection, pull, late)
+                _facts(connection, name, cutoff_of(old_end), min(cutoff, _hour(changed)), cutoff)
+            _facts(connection, name, _hour(changed), _hour(last) + _HOUR, cutoff)
+    quality = _quality(connection, pull, late, first)
     if old_start is not None and pull.window.start_ms > old_start:
         # What an earlier pull was told of what it read still holds: that was not read again.
         quality = _and_before(connection, quality, name)
@@ -225,7 +227,7 @@ def keep_rows(connection: duckdb.DuckDBPyConnection, table: str, query: str, **v
     connection.execute(f"CREATE OR REPLACE TEMP TABLE {table} AS {sql(query)}", values).fetchall()
 
 
-def _quality(connection: duckdb.DuckDBPyConnection, pull: Pull, late: int) -> Quality:
+def _quality(connection: duckdb.DuckDBPyConnection, pull: Pull, late: int, from_ms: int) -> Quality:
     row = run(connection, "quality", experiment=pull.experiment)[0]
     names = [column[0] for column in connection.description or ()]
     seen = {variant for (variant,) in run(connection, "store/variants_seen", experiment=pull.experiment)}
@@ -237,7 +239,7 @@ def _quality(connection: duckdb.DuckDBPyConnection, pull: Pull, late: int) -> Qu
     doubled = _number(run(connection, "store/doubled", experiment=pull.experiment)) if pull.twins else 0
     shares = run(connection, "effects", experiment=pull.experiment, interval_ms=interval)[0]
     effects = zip((column[0] for column in connection.description or ()), shares, strict=True)
-    newest = run(connection, "store/newest", experiment=pull.experiment)[0][0]
+    newest = _newest(connection, pull.experiment, from_ms)
     return replace(
         pull.quality,
         missing_variants=missing,
@@ -249,6 +251,15 @@ def _quality(connection: duckdb.DuckDBPyConnection, pull: Pull, late: int) -> Qu
         effects={name: share for name, share in effects if share},
         **counted,
     )
+
+
+def _newest(connection: duckdb.DuckDBPyConnection, name: str, from_ms: int) -> int | None:
+    # Mostly it is one that was just written: all the others need not be looked at.
+    for start in (from_ms, -_FAR):
+        found = run(connection, "store/newest", experiment=name, from_ms=start)[0][0]
+        if found is not None:
+            return int(found)
+    return None
 
 
 def _and_before(connection: duckdb.DuckDBPyConnection, quality: Quality, name: str) -> Quality:

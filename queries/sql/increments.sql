@@ -24,13 +24,62 @@ own AS (
   WHERE s.experiment = $experiment AND s.input <> 'process-start'
     AND s.input NOT IN (SELECT input FROM inputs WHERE experiment = $experiment AND role = 'value')
 ),
-usable AS (
+usable AS NOT MATERIALIZED (
   SELECT series, ts, value FROM samples WHERE value >= 0 AND value < 1e18
 ),
-earlier AS (
+-- Every moment at which a target was scraped, with its process' start where it tells: in the range, and in the hour before.
+-- (The store has its samples by time: those of an hour are quickly found, and mostly are all that is needed.)
+recent AS (
+  SELECT s.target, m.ts, max(CASE WHEN s.input = 'process-start' THEN m.value END) AS started
+  FROM samples AS m JOIN series AS s ON s.series = m.series
+  WHERE s.experiment = $experiment AND s.target <> '' AND m.ts >= $from_ms - 900000
+  GROUP BY s.target, m.ts
+),
+going AS (
+  SELECT target, min(ts) < $from_ms AS seen, min(CASE WHEN started IS NOT NULL THEN ts END) < $from_ms AS told
+  FROM recent
+  GROUP BY target
+  HAVING max(ts) >= $from_ms
+),
+-- Series of targets that are scraped in the range, with samples from before that hour.
+older AS (
+  SELECT s.series, s.input, s.target, g.seen, coalesce(g.told, FALSE) AS told, p.last_ms
+  FROM series AS s
+  JOIN spans AS p ON p.series = s.series
+  LEFT JOIN going AS g ON g.target = s.target
+  WHERE s.experiment = $experiment AND p.first_ms < $from_ms - 900000 AND (p.last_ms >= $from_ms OR g.target IS NOT NULL)
+),
+moments AS (
+  SELECT target, ts, started FROM recent
+  UNION ALL
+  SELECT o.target, max(m.ts), NULL
+  FROM samples AS m JOIN older AS o ON o.series = m.series AND NOT o.seen
+  WHERE m.ts < $from_ms - 900000
+  GROUP BY o.target
+  UNION ALL
+  SELECT o.target, max(m.ts), max_by(m.value, m.ts)
+  FROM samples AS m JOIN older AS o ON o.series = m.series AND o.input = 'process-start' AND NOT o.told AND o.target <> ''
+  WHERE m.ts < $from_ms - 900000
+  GROUP BY o.target
+),
+near AS (
   SELECT u.series, max(u.ts) AS ts, max_by(u.value, u.ts) AS value
   FROM usable AS u JOIN own AS o ON o.series = u.series
-  WHERE u.ts < o.from_ms
+  WHERE u.ts >= $from_ms - 900000 AND u.ts < o.from_ms
+  GROUP BY u.series
+),
+silent AS (
+  SELECT o.series
+  FROM own AS o JOIN older AS e ON e.series = o.series ANTI JOIN near AS n ON n.series = o.series
+  WHERE e.last_ms >= $from_ms OR NOT e.seen
+),
+earlier AS (
+  SELECT series, ts, value FROM near
+  UNION ALL
+  -- Those that were silent for the hour: where they go on, or their target does, after as long a silence.
+  SELECT u.series, max(u.ts) AS ts, max_by(u.value, u.ts) AS value
+  FROM usable AS u
+  WHERE u.ts < $from_ms - 900000 AND u.series IN (SELECT series FROM silent)
   GROUP BY u.series
 ),
 later AS (
@@ -47,23 +96,6 @@ pool AS (
   WHERE u.ts >= $from_ms AND u.ts >= o.from_ms AND u.ts < o.to_ms
   UNION ALL
   SELECT series, ts, value FROM later
-),
--- Every moment at which a target was scraped, with its process' start where it tells: in the range, and the last before.
-moments AS (
-  SELECT s.target, m.ts, max(CASE WHEN s.input = 'process-start' THEN m.value END) AS started
-  FROM samples AS m JOIN series AS s ON s.series = m.series
-  WHERE s.experiment = $experiment AND s.target <> '' AND m.ts >= $from_ms
-  GROUP BY s.target, m.ts
-  UNION ALL
-  SELECT s.target, max(m.ts), NULL
-  FROM samples AS m JOIN series AS s ON s.series = m.series
-  WHERE s.experiment = $experiment AND s.target <> '' AND m.ts < $from_ms
-  GROUP BY s.target
-  UNION ALL
-  SELECT s.target, max(m.ts), max_by(m.value, m.ts)
-  FROM samples AS m JOIN series AS s ON s.series = m.series
-  WHERE s.experiment = $experiment AND s.target <> '' AND s.input = 'process-start' AND m.ts < $from_ms
-  GROUP BY s.target
 ),
 scrapes AS (
   SELECT

@@ -1,4 +1,5 @@
 -- What a pull's increments rest on, over all that the store holds of an experiment. Parameter: $experiment.
+-- Reads `spacings` (store/spacings.sql).
 WITH
 own AS (
   SELECT
@@ -13,12 +14,6 @@ flagged AS (
   SELECT o.series, o.target, i.previous_ts, i.ts, i.flags
   FROM increments AS i JOIN own AS o ON o.series = i.series
   WHERE i.flags <> 0
-),
-moments AS (
-  SELECT DISTINCT o.target, m.ts FROM samples AS m JOIN own AS o ON o.series = m.series
-),
-spacings AS (
-  SELECT target, ts - lag(ts) OVER (PARTITION BY target ORDER BY ts) AS spacing_ms FROM moments
 )
 SELECT
   (SELECT CAST(median(spacing_ms) AS BIGINT) FROM spacings) AS scrape_interval_ms,
@@ -30,12 +25,13 @@ SELECT
   (
     SELECT count(*) FROM flagged AS f
     WHERE f.flags & 8 <> 0
-      AND f.ts > (SELECT min(ts) FROM moments) + coalesce((SELECT 2 * median(spacing_ms) FROM spacings), 0)
+      AND f.ts > (SELECT min(ts) FROM spacings) + coalesce((SELECT 2 * median(spacing_ms) FROM spacings), 0)
   ) AS unseen_births,
   (SELECT count(*) FROM flagged WHERE flags & 16 <> 0) AS relabelled,
   (
     SELECT count(*) FROM samples AS m JOIN own AS o ON o.series = m.series
-    WHERE o.input <> 'process-start' AND NOT (m.value < 1e18 AND (m.value >= 0 OR (o.gauge AND m.value > -1e18)))
+    WHERE o.input <> 'process-start' AND NOT (m.value >= 0 AND m.value < 1e18)
+      AND NOT (o.gauge AND m.value > -1e18 AND m.value < 1e18)
   ) AS non_finite,
   (
     SELECT count(*) FROM (

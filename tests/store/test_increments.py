@@ -165,11 +165,13 @@ def reference(series: Sequence[Series], start: int, end: int) -> list[Row]:
             continue
         mates = [other for other in series if other.labels["instance"] == each.labels["instance"]]
         scrapes = sorted({t for other in mates for t, _ in inside[id(other)]})
-        spacings = [later - earlier for earlier, later in pairwise(scrapes)]
-        interval = statistics.median(spacings) if spacings else None
         starts = sorted(
             point for other in mates if other.labels["__name__"] != "c_total" for point in inside[id(other)]
         )
+        # Told for most of a target's time, its process' start tells of every scrape.
+        told = starts and 2 * (starts[-1][0] - starts[0][0]) >= scrapes[-1] - scrapes[0]
+        spacings = [later - earlier for earlier, later in pairwise([t for t, _ in starts] if told else scrapes)]
+        interval = statistics.median(spacings) if spacings else None
 
         def started(t: int, starts: list[tuple[int, float]] = starts) -> float | None:
             return max(((at, value) for at, value in starts if at <= t), default=(0, None))[1]

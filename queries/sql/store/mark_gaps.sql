@@ -1,15 +1,7 @@
 -- Flags increments that span more than two scrape intervals of their target (half an interval of tolerance, for late scrapes):
 -- they lie in one cell though they come from several. The interval is the median over all that is stored, so the flags do
--- not depend on how the window was cut into pulls. Parameter: $experiment.
+-- not depend on how the window was cut into pulls. Parameter: $experiment. Reads `spacings` (spacings.sql).
 WITH
-moments AS (
-  SELECT DISTINCT s.target, m.ts
-  FROM samples AS m JOIN series AS s ON s.series = m.series
-  WHERE s.experiment = $experiment AND s.target <> ''
-),
-spacings AS (
-  SELECT target, ts - lag(ts) OVER (PARTITION BY target ORDER BY ts) AS spacing_ms FROM moments
-),
 intervals AS (
   SELECT target, median(spacing_ms) AS interval_ms FROM spacings GROUP BY target
 ),
