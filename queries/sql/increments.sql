@@ -27,8 +27,9 @@ own AS (
 usable AS NOT MATERIALIZED (
   SELECT series, ts, value FROM samples WHERE value >= 0 AND value < 1e18
 ),
--- Every moment at which a target was scraped, with its process' start where it tells: in the range, and in the hour before.
--- (The store has its samples by time: those of an hour are quickly found, and mostly are all that is needed.)
+-- Every moment at which a target was scraped, with its process' start where it tells: in the range, and in the quarter of
+-- an hour before.
+-- (The store has its samples by time: those of a quarter are quickly found, and mostly are all that is needed.)
 recent AS (
   SELECT s.target, m.ts, max(CASE WHEN s.input = 'process-start' THEN m.value END) AS started
   FROM samples AS m JOIN series AS s ON s.series = m.series
@@ -41,7 +42,7 @@ going AS (
   GROUP BY target
   HAVING max(ts) >= $from_ms
 ),
--- Series of targets that are scraped in the range, with samples from before that hour.
+-- Series of targets that are scraped in the range, with samples from before that quarter.
 older AS (
   SELECT s.series, s.input, s.target, g.seen, coalesce(g.told, FALSE) AS told, p.last_ms
   FROM series AS s
@@ -76,7 +77,7 @@ silent AS (
 earlier AS (
   SELECT series, ts, value FROM near
   UNION ALL
-  -- Those that were silent for the hour: where they go on, or their target does, after as long a silence.
+  -- Those that were silent for the quarter: where they go on, or their target does, after as long a silence.
   SELECT u.series, max(u.ts) AS ts, max_by(u.value, u.ts) AS value
   FROM usable AS u
   WHERE u.ts < $from_ms - 900000 AND u.series IN (SELECT series FROM silent)
