@@ -111,12 +111,14 @@ end
 """
 
 
-def edge_filter(plan: Plan, layers: Iterable[Layer] = ()) -> str:
+def edge_filter(plan: Plan, layers: Iterable[Layer] = (), hosts: Iterable[str] = ()) -> str:
     """Lua source of the filter for the layers that a plan's routes read.
 
     Args:
         plan: The plan.
         layers: Further layers whose headers no client may send: other services behind the same edge read them.
+        hosts: Host names that the filter is for, `*.` for a part; all where left out. A gateway runs the filters of all
+            services: one of another unit must not write its replicate over ours.
 
     >>> from abkit.routing.building import build_plan
     >>> from abkit.spec import Experiment
@@ -126,7 +128,7 @@ def edge_filter(plan: Plan, layers: Iterable[Layer] = ()) -> str:
     >>> 'headers:replace("x-ab-bucket-shop", share("shop", unit, 10000ULL))' in edge_filter(build_plan(spec))
     True
     """
-    lines = ["function envoy_on_request(handle)", "  local headers = handle:headers()"]
+    lines = ["function envoy_on_request(handle)", "  local headers = handle:headers()", *_only_for(hosts)]
     lines += [f"  headers:remove({lua_string(name)})" for name in _ours((*plan.layers, *layers))]
     lines += ["  for _, name in ipairs(disguised(headers)) do", "    headers:remove(name)", "  end"]
     for unit in dict.fromkeys((layer.header, layer.cookie) for layer in plan.layers):
@@ -143,6 +145,19 @@ def edge_filter(plan: Plan, layers: Iterable[Layer] = ()) -> str:
     lines += ["  handle:clearRouteCache()", "end"]
     cookies = _COOKIE if any(layer.cookie for layer in plan.layers) else ""
     return f"{_HASH}{_DISGUISED}{cookies}\n" + "\n".join(lines) + "\n"
+
+
+def _only_for(hosts: Iterable[str]) -> list[str]:
+    tests = [
+        f"host:sub(-{len(host) - 1}) == {lua_string(host[1:])}"
+        if host.startswith("*.")
+        else f"host == {lua_string(host)}"
+        for host in hosts
+    ]
+    if not tests:
+        return []
+    authority = '  local host = string.match(string.lower(headers:get(":authority") or ""), "^[^:]*")'
+    return [authority, f"  if not ({' or '.join(tests)}) then", "    return", "  end"]
 
 
 def _ours(layers: Iterable[Layer]) -> list[str]:

@@ -51,10 +51,12 @@ def check_gateways(plans: Iterable[Plan]) -> None:
 
 def edge(plan: Plan) -> Manifest:
     """The filter at the gateway that computes a request's buckets and its replicate."""
+    public = plan.settings.istio.hosts
+    hosts = (plan.host, *public) if public else ()
     hcm = {"name": "envoy.filters.network.http_connection_manager", "subFilter": {"name": "envoy.filters.http.router"}}
     value = {
         "name": f"abkit.{plan.service}.{plan.namespace}",
-        "typed_config": {"@type": _LUA, "default_source_code": {"inline_string": edge_filter(plan)}},
+        "typed_config": {"@type": _LUA, "default_source_code": {"inline_string": edge_filter(plan, hosts=hosts)}},
     }
     patch = {
         "applyTo": "HTTP_FILTER",
