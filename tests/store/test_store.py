@@ -182,9 +182,11 @@ class TestUnusable:
 
     @pytest.mark.parametrize("path", ["", ".", "/"])
     def test_a_path_that_names_no_file(self, path: str) -> None:
-        for question in [*questions(Store(path)), lambda: pull(Store(path))]:
+        for question in questions(Store(path)):
             with pytest.raises(StoreUnusable, match="is a folder"):
                 question()
+        with pytest.raises(StoreUnusable, match="is a folder"):
+            pull(Store(path))
 
     def test_a_full_disk_leaves_what_was_there(self, store: Store, tmp_path: Path) -> None:
         # A limit on the size of files is a full disk that a test can have.
