@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from abkit import stats
-from abkit.evidence import Bandit, MetricResult, TrendPoint, Usage
+from abkit.evidence import Bandit, MetricResult, StatusCode, TrendPoint, Usage
 from abkit.pipeline.bandit import propose
 from abkit.pipeline.covariates import adjusted
 from abkit.pipeline.estimate import Estimate, estimate
@@ -137,7 +137,7 @@ def _result(
         return result
     last = found.comparison.at(-1)
     fixed = fixed_at(found, len(looked.ends) - 1, experiment.analysis.confidence)
-    sequential, deciding = decided(experiment, found, looked.fractions)
+    sequential, deciding, waits = decided(experiment, found, looked.fractions)
     bounded = margin is not None and sequential is not None
     numbers = result.model_dump() | {
         "baseline": last.control,
@@ -154,7 +154,7 @@ def _result(
         "n_replicates": found.replicates,
         "assumption": fixed.assumption,
         "sequential": None if sequential is None else sequential.model_dump(),
-        "status": fixed.status,
+        "status": fixed.status if waits.code is StatusCode.OK else waits,
         "randomised": found.randomised,
         "bayes": posterior(experiment, definition.direction, found),
     }

@@ -19,6 +19,7 @@ A proportion or ratio of counts with fewer than 30 events in an arm is judged ot
 few events            how they vary                  judged by
 ===================== ============================== ==========================================================
 in either arm         as independent ones            exact counts: p, intervals of ratio and difference
+under 4 in an arm     that it can't show             sequential counts at any time; read once, as below
 in either arm         more, or it isn't known        the lift of the estimator above; the difference has no interval
 in neither            anything                       the estimator above
 ===================== ============================== ==========================================================
@@ -80,9 +81,16 @@ class Estimate:
     randomised: bool = True
     shift: stats.Shift | None = None
 
-    def exact_at(self, look: int) -> Rare | None:
-        """The counts by which a look is judged; None where it is judged by the comparison."""
+    def exact_at(self, look: int, *, once: bool = False) -> Rare | None:
+        """The counts by which a look is judged; None where it is judged by the comparison.
+
+        Args:
+            look: Which.
+            once: Whether by the exact test of one reading, and not by the sequence.
+        """
         if self.rare is None or self.comparison is None or not self.rare.used(look):
+            return None
+        if once and not self.rare.shown(look):
             return None
         # What is refused for want of users or pods stays refused: too few of them say nothing about dispersion.
         status = self.comparison.at(look).status

@@ -10,7 +10,8 @@
 data. Information would be estimated from 32 replicates with a standard error of a quarter of itself, and noisy shares
 spend more where the estimate looks most certain: 6 to 7 % false winners. Where the same users come back information
 runs ahead of time and the boundaries are on the safe side. Exact counts enter by their p value at a look, held against
-the nominal level of that look.
+the nominal level of that look. A look before the end at which few users make an arm's events decides nothing and spends
+nothing: its z holds at 5 %, not at the level of an early look.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from abkit import stats
 from abkit.evidence import Interval, Sequential, Status, StatusCode, TrendPoint
 from abkit.pipeline.estimate import Estimate
 from abkit.pipeline.planned_looks import SPENDING
-from abkit.pipeline.rare import Rare
+from abkit.pipeline.rare import LEAST, Rare
 from abkit.pipeline.splits import moment
 from abkit.pipeline.totals import Totals
 from abkit.queries import ResolvedMetric
@@ -98,12 +99,13 @@ def fixed_at(found: Estimate, look: int, confidence: float) -> Fixed:
         assumption=at.assumption,
         status=_status(at),
     )
-    if exact := found.exact_at(look):
+    if exact := found.exact_at(look, once=True):
         return _exact(exact, look, at, confidence)
     if at.p_value is None or found.rare is None or not found.rare.few[look]:
         return fixed
     what = "misses" if found.rare.of_misses else "events"
-    reason = f"few {what}, and not known to be independent: the difference has no interval"
+    less = "" if found.rare.shown(look) else f", which under {LEAST} in an arm can't show"
+    reason = f"few {what}, and not known to be independent{less}: the difference has no interval"
     if found.rare.of_misses:
         # Close to 1 the lift is the difference under another name.
         return replace(fixed, effect_ci=None, lift_ci=None, status=Status(reason=f"{reason}, nor has the lift"))
@@ -132,7 +134,7 @@ def _exact(rare: Rare, look: int, at: stats.Comparison, confidence: float) -> Fi
 
 def decided(
     experiment: Experiment, found: Estimate, fractions: tuple[float, ...] | None
-) -> tuple[Sequential | None, float | None]:
+) -> tuple[Sequential | None, float | None, Status]:
     """The side of a result that may be looked at again and again, and the p value that decides.
 
     Args:
@@ -141,21 +143,23 @@ def decided(
         fractions: As in `Looked`.
 
     Returns:
-        None and None where nothing was compared, or no planned look has come.
+        None and None where nothing was compared, no planned look has come, or the newest one decides nothing; and why
+        that is.
     """
     last = _looks(found) - 1
     at = _comparison(found).at(last)
     if at.p_value is None and found.exact_at(last) is None:
-        return None, None
+        return None, None, Status()
     confidence = experiment.analysis.confidence
     if fractions is not None:
         grouped = _group_sequential(experiment, found, fractions, confidence) if fractions else None
         sequential = None if grouped is None else grouped.at(found, last)
-        return sequential, None if sequential is None else sequential.p_value
+        p = None if sequential is None else sequential.p_value
+        return sequential, p, Status() if grouped is None else grouped.refusal(last)
     sequential = _always_valid(experiment, found, last)
     if experiment.deciding_looks is Looks.FIXED:
-        return sequential, fixed_at(found, last, confidence).p_value
-    return sequential, sequential.p_value
+        return sequential, fixed_at(found, last, confidence).p_value, Status()
+    return sequential, sequential.p_value, Status()
 
 
 def _always_valid(experiment: Experiment, found: Estimate, look: int) -> Sequential:
@@ -195,12 +199,19 @@ class _Grouped:
         boundary: Of z.
         nominal: The p value that belongs to it.
         p_value: Repeated p at the newest look that counts.
+        status: `ok`, or why nothing is decided.
     """
 
     kind: Literal["obrien-fleming", "pocock"]
     boundary: tuple[float | None, ...]
     nominal: tuple[float | None, ...]
     p_value: float | None
+    status: tuple[str, ...]
+
+    def refusal(self, look: int) -> Status:
+        """Why a look decides nothing for want of users with events; ok where it decides, or another result says why."""
+        why = self.status[look]
+        return Status(code=StatusCode.TOO_FEW, reason=why) if why.startswith("too few users") else Status()
 
     def at(self, found: Estimate, look: int) -> Sequential | None:
         """The repeated interval at a look, with the p value of the newest one."""
@@ -208,7 +219,7 @@ class _Grouped:
         if boundary is None or nominal is None or self.p_value is None:
             return None
         at = _comparison(found).at(look)
-        if exact := found.exact_at(look):
+        if exact := found.exact_at(look, once=True):
             fixed = _exact(exact, look, at, 1 - nominal)
             return Sequential(p_value=self.p_value, lift_ci=fixed.lift_ci, effect_ci=fixed.effect_ci, looks=self.kind)
         radius = float(z_to_t(boundary, at.df))
@@ -233,6 +244,7 @@ def _group_sequential(
         confidence=confidence,
         alternative="greater" if one_sided else "two-sided",
         fraction=fractions,
+        early_looks=[_early(found, look) for look in range(len(fractions))],
         spending=kind,
     )
     return _Grouped(
@@ -240,14 +252,20 @@ def _group_sequential(
         boundary=tuple(np.ma.masked_array(tested.boundary).tolist()),
         nominal=tuple(np.ma.masked_array(tested.nominal_p).tolist()),
         p_value=tested.p_value,
+        status=tuple(str(status) for status in tested.status),
     )
+
+
+def _early(found: Estimate, look: int) -> bool:
+    """Whether a look may decide before the end: exact counts may, however few they are."""
+    return found.exact_at(look, once=True) is not None or bool(_comparison(found).at(look).early_looks)
 
 
 def _z(found: Estimate, look: int) -> float | None:
     """Z with the two-sided p of a look; None where there is none."""
     at = _comparison(found).at(look)
     p = at.lift_p_value if at.lift_ci is not None else at.p_value
-    if exact := found.exact_at(look):
+    if exact := found.exact_at(look, once=True):
         p = exact.fixed(look, 0.95).p_value
     if p is None or at.effect is None:
         return None
@@ -281,7 +299,7 @@ def harm_bound(
         if level is None or bound is None:
             return None
         nominal, boundary = level, bound
-    exact = found.exact_at(last)
+    exact = found.exact_at(last, once=not experiment.always_valid)
     if exact is not None and not exact.of_misses:
         low, high = _exact_bounds(exact, last, 1 - nominal, always=experiment.always_valid)
     elif at.lift_ci is not None:

@@ -98,7 +98,7 @@ def _result(experiment: Experiment, part: _Part) -> SegmentResult:
         return result
     fixed = fixed_at(found, -1, experiment.analysis.confidence)
     # Segments are looked at as often as the whole.
-    _, deciding = decided(experiment, found, None)
+    _, deciding, _ = decided(experiment, found, None)
     numbers = {
         "baseline": part.last.control,
         "value": part.last.treatment,

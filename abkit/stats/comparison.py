@@ -48,6 +48,8 @@ class Comparison(Many):
         effective_control: Effective number of clusters of the control, (ΣD)²/ΣD².
         effective_treatment: The same of the treatment.
         small_arm: Whether the small-arm rule was in force.
+        early_looks: Whether a look before the planned end of a group-sequential test may rest on it: the events of both
+            arms come from enough users.
         confidence: Of the intervals.
         alternative: two-sided, greater or less, about treatment - control.
         method: How the numbers were made.
@@ -71,6 +73,7 @@ class Comparison(Many):
     effective_control: Value
     effective_treatment: Value
     small_arm: Flag
+    early_looks: Flag
     confidence: float
     alternative: str
     method: str
@@ -92,6 +95,7 @@ def conclude(
     alternative: str,
     effective: tuple[NDArray[np.float64], NDArray[np.float64]],
     small_arm: ArrayLike,
+    early_looks: ArrayLike = True,
     missing: Sequence[tuple[ArrayLike, str]] = (),
     refusals: Sequence[tuple[ArrayLike, str]] = (),
     lift_refusals: Sequence[tuple[ArrayLike, str]] = (),
@@ -112,6 +116,7 @@ def conclude(
         alternative: About treatment - control; checked by the caller.
         effective: Effective clusters of control and treatment.
         small_arm: Where the small-arm rule was in force.
+        early_looks: Where a look before the planned end may rest on it.
         missing: (where, reason): why an estimate is NaN there; without it, for want of data.
         refusals: (where, reason): no p value and no interval there. The first that applies is the status.
         lift_refusals: The same for the interval of the lift alone.
@@ -179,6 +184,7 @@ def conclude(
         effective_control=value(effective[0]),
         effective_treatment=value(effective[1]),
         small_arm=flag(np.broadcast_to(np.asarray(small_arm, dtype=bool), shape)),
+        early_looks=flag(np.broadcast_to(np.asarray(early_looks, dtype=bool), shape)),
         confidence=confidence,
         alternative=alternative,
         method=method,

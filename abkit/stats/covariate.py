@@ -15,7 +15,7 @@ import numpy as np
 from abkit.stats.clusters import ClusterSums, divide, effective_clusters, effective_events
 from abkit.stats.comparison import Comparison, conclude
 from abkit.stats.ratio import leave_one_out_variance, linearised, variance_of_mean
-from abkit.stats.small_arms import MINIMUM_EFFECTIVE_CLUSTERS, SMALL_ARM, guarded, inflated, too_few
+from abkit.stats.small_arms import MINIMUM_EFFECTIVE_CLUSTERS, SMALL_ARM, early_enough, guarded, inflated, too_few
 from abkit.stats.special import check_alternative, check_confidence
 from abkit.stats.values import Value, value
 
@@ -167,6 +167,7 @@ def cuped(
         alternative=alternative,
         effective=effective,
         small_arm=small,
+        early_looks=early_enough((control.num, treatment.num)),
         missing=missing,
         refusals=too_few(effective, (G, G), cluster, minimum_effective),
         lift_refusals=[(~good.all(-1), f"an adjusted value is not above 0 with one {cluster} left out")],

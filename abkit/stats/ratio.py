@@ -11,6 +11,7 @@ from abkit.stats.comparison import Comparison, conclude
 from abkit.stats.small_arms import (
     MINIMUM_EFFECTIVE_CLUSTERS,
     SMALL_ARM,
+    early_enough,
     guarded,
     inflated,
     lent,
@@ -173,6 +174,7 @@ def ratios(
         alternative=alternative,
         effective=effective,
         small_arm=small,
+        early_looks=True if instances else early_enough((control.num, treatment.num)),
         refusals=refusals,
         lift_refusals=lift_refusals,
         method=method,

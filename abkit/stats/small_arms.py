@@ -25,9 +25,11 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 __all__ = [
+    "MINIMUM_EARLY_LOOK",
     "MINIMUM_EFFECTIVE_CLUSTERS",
     "MINIMUM_LARGER_ARM",
     "SMALL_ARM",
+    "early_enough",
     "guarded",
     "inflated",
     "inflation",
@@ -54,6 +56,14 @@ MINIMUM_LARGER_ARM = 8.0
 The rule borrows from it. With two arms of 10 users on 32 replicates (2.3 effective ones) t(62) calls a false winner
 in 15 % of A/A tests, with 20 users (3.8) in 8 %, with 50 users (7.4) in 5 %. Where there are fewer clusters in all,
 three quarters of them are enough: t then has few degrees of freedom.
+"""
+
+MINIMUM_EARLY_LOOK = 10.0
+"""Effective clusters of the events, in each arm, below which a look before the planned end decides nothing.
+
+A test of a few users' events holds at 5 % and not at the 1 % or less that an early look has: where 2 % of 1,000 to
+2,000 users make all events, four looks by Pocock's spending are wrong in 6.1 to 9.5 % without it, with it in as many as
+the test at the end. Three quarters of the clusters are enough where there are fewer.
 """
 
 _ENOUGH_OF_FEW = 0.75
@@ -191,6 +201,19 @@ def too_few(
         less = np.maximum(effective[0], effective[1]) < enough
         found.append((less, f"too few {cluster}s with data in both arms: under {enough:g} effective ones"))
     return found
+
+
+def early_enough(nums: tuple[Floats, Floats]) -> NDArray[np.bool_]:
+    """Whether the events of both arms come from enough clusters for a look before the planned end.
+
+    Args:
+        nums: Numerators of control and treatment, (…, cluster); an arm with a single cluster borrows.
+    """
+    least = [min(MINIMUM_EARLY_LOOK, _ENOUGH_OF_FEW * num.shape[-1]) for num in nums]
+    enough = [
+        (effective_clusters(np.abs(num)) >= bar) | (num.shape[-1] == 1) for num, bar in zip(nums, least, strict=True)
+    ]
+    return np.asarray(enough[0] & enough[1])
 
 
 def unscattered(

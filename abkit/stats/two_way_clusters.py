@@ -29,6 +29,7 @@ from abkit.stats.ratio import (
 from abkit.stats.small_arms import (
     MINIMUM_EFFECTIVE_CLUSTERS,
     SMALL_ARM,
+    early_enough,
     guarded,
     inflation,
     lent,
@@ -159,6 +160,7 @@ def two_way(
         alternative=alternative,
         effective=(by_replicate[0], by_replicate[1]),
         small_arm=small,
+        early_looks=early_enough((control.num.sum(-1), treatment.num.sum(-1))),
         refusals=refusals,
         lift_refusals=unscattered(
             (control.num.sum(-1), treatment.num.sum(-1)), (left[0], left[1]), cluster, minimum_effective

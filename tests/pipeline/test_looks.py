@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from abkit import spec, stats
-from abkit.evidence import Evaluation, MetricResult, Usage, Verdict
+from abkit.evidence import Evaluation, MetricResult, StatusCode, Usage, Verdict
 from abkit.pipeline.compare import Compared, compare_all
 from abkit.pipeline.estimate import estimate
 from abkit.pipeline.evaluate import evaluate
@@ -103,6 +103,32 @@ def test_no_winner_is_called_too_often_over_all_looks(looks: str) -> None:
                 called += 1
                 break
     assert called / worlds <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / worlds)
+
+
+def buyers(number: int, *, scattered: bool) -> tuple[Floats, Floats]:
+    """Three of four looks, where every replicate has events, or all lie in three of them."""
+    rng = stream(5, "buyers", number)
+    num = np.zeros((3, 2, 32))
+    num[:, :, : 32 if scattered else 3] = rng.poisson(6 if scattered else 60, (3, 2, 32 if scattered else 3))
+    return num, np.full((3, 2, 32), 1_000.0)
+
+
+@pytest.mark.parametrize("looks", ["obrien-fleming", "pocock"])
+def test_an_early_look_at_few_users_decides_nothing_and_the_last_one_does(looks: str) -> None:
+    given, fractions = experiment(looks), (0.25, 0.5, 0.75, 1.0)
+    num, den = buyers(1, scattered=False)
+    num[:, 1] *= 3
+    early = one(given, (num, den), fractions[:3])
+    assert (early.sequential, early.p_adjusted, early.certain(0.05)) == (None, None, None)
+    assert early.status.code is StatusCode.TOO_FEW
+    assert early.status.reason.startswith("too few users make the events for a look before the planned end")
+    (guard,) = compared(given, (num, den), fractions[:3], Usage.GUARDRAIL).metrics
+    assert guard.harm_bound is None
+    last = one(given, (np.concatenate([num, num[:1]]), np.concatenate([den, den[:1]])), fractions)
+    assert last.status.code is StatusCode.OK
+    assert last.p_adjusted == pytest.approx(last.p_value, rel=1e-3), "no α was spent before"
+    wide = one(given, buyers(1, scattered=True), fractions[:3])
+    assert wide.sequential is not None
 
 
 def test_harm_bounds_of_several_treatments_share_alpha() -> None:

@@ -12,7 +12,9 @@ from abkit.pipeline.looks import Looked
 from abkit.pipeline.rare import rare_events
 from abkit.queries import ResolvedMetric, resolve
 from abkit.spec import Experiment
+from tests.benchmarks.worlds import overdispersed
 from tests.pipeline.arms import Floats, by_instance, by_replicate
+from tests.stats.worlds import monte_carlo, rejected
 
 ARMS = ("control", "treatment")
 TEXT = """\
@@ -64,13 +66,42 @@ def test_exact_counts_take_the_place_of_the_difference() -> None:
 
 def test_no_events_in_one_arm_are_a_defined_result() -> None:
     result = judged("conversion", spread((0, 5), 32), VIEWS)
-    assert (result.p_value, result.lift, result.lift_ci) == (0.0625, None, None)
+    assert (result.lift, result.lift_ci, result.effect_ci) == (None, None, None)
     assert result.effect == pytest.approx(5 / 3200)
-    assert result.status.reason == "no lift: no events in control"
+    assert result.status.reason == (
+        "few events, and not known to be independent, which under 4 in an arm can't show: the difference has no "
+        "interval; no lift: no events in control"
+    )
     mirrored = judged("conversion", spread((5, 0), 32), VIEWS)
-    assert (mirrored.p_value, mirrored.lift) == (0.0625, -1.0)
-    assert mirrored.lift_ci is not None
-    assert mirrored.lift_ci[0] == -1
+    assert mirrored.p_value is not None
+    assert mirrored.p_value == pytest.approx(result.p_value)
+    assert stats.counts((0, 3200), (5, 3200)).p_value < mirrored.p_value < 0.2
+
+
+def test_at_any_time_no_events_in_one_arm_are_counted() -> None:
+    result = judged("conversion", spread((0, 40), 32), VIEWS, "always-valid")
+    assert result.sequential is not None
+    assert result.sequential.p_value == stats.sequential.counts((0, 3200), (40, 3200)).p_value
+    assert result.replication == "32 hash replicates"
+
+
+@pytest.mark.parametrize(("phi", "events"), [(1.0, 8), (5.0, 5), (5.0, 8), (5.0, 15), (10.0, 12)])
+def test_bursts_in_one_arm_call_few_false_winners(phi: float, events: int) -> None:
+    worlds = 4_000
+    rng = np.random.default_rng(events)
+    mean, shape = events / 32, (worlds, 32)
+    arms = [
+        stats.ClusterSums(num, np.full(shape, 1e3))
+        for num in (rng.poisson(mean, shape), overdispersed(rng, mean, phi, shape))
+    ]
+    rare = rare_events(metric("conversion").definition, [("hash replicate", (arms[0], arms[1]))], epochs=1)
+    assert rare is not None
+    p = stats.counts(rare.control, rare.treatment).p_value
+    used = np.array([rare.used(world) and rare.shown(world) for world in range(worlds)])
+    found = stats.ratios(arms[0], arms[1], paired=True)
+    otherwise = np.where(np.ma.getmaskarray(found.lift_p_value), found.p_value.filled(1), found.lift_p_value.filled(1))
+    assert rejected(np.where(used, p.filled(1), otherwise)) <= monte_carlo(0.05, worlds)
+    assert used.any()
 
 
 def test_no_events_at_all_are_undefined() -> None:
@@ -107,24 +138,28 @@ def test_many_events_are_judged_by_replicates() -> None:
     assert result.replication == "32 hash replicates"
 
 
-def test_three_errors_of_a_pod_each_are_counted_exactly() -> None:
+def test_a_few_errors_of_each_pod_are_counted_exactly() -> None:
     requests = np.full((1, 2, 3), 1000.0)
-    result = judged("error-rate", spread((0, 3), 3), requests, usage=Usage.GUARDRAIL)
-    assert (result.p_value, result.lift) == (0.25, None)
+    result = judged("error-rate", spread((4, 7), 3), requests, usage=Usage.GUARDRAIL)
+    assert result.p_value == pytest.approx(stats.counts((4, 1), (7, 1)).p_value)
+    assert result.lift == pytest.approx(0.75)
     burst = judged("error-rate", spread((0, 9), 3, together=True), requests, usage=Usage.GUARDRAIL)
     assert burst.replication != "events"
     assert burst.effect_ci is None
 
 
-def test_an_exact_upper_bound_of_the_harm_needs_no_errors_in_the_treatment() -> None:
+def test_an_exact_upper_bound_of_the_harm_needs_few_errors_in_the_treatment() -> None:
     requests = np.full((1, 2, 3), 1000.0)
-    result = judged("error-rate", spread((9, 0), 3), requests, usage=Usage.GUARDRAIL)
-    upper = stats.counts((9, 3000), (0, 3000), 0.95, "less").lift_ci[1]
+    result = judged("error-rate", spread((20, 4), 3), requests, usage=Usage.GUARDRAIL)
+    upper = stats.counts((20, 3000), (4, 3000), 0.95, "less").lift_ci[1]
     assert result.harm_bound == pytest.approx(upper)
     assert result.within_margin
-    either = judged("error-rate", spread((9, 0), 3), requests, "always-valid", Usage.GUARDRAIL)
+    either = judged("error-rate", spread((20, 4), 3), requests, "always-valid", Usage.GUARDRAIL)
     assert either.harm_bound is not None
     assert either.harm_bound > upper
+    none = judged("error-rate", spread((20, 0), 3), requests, "always-valid", Usage.GUARDRAIL)
+    assert none.within_margin
+    assert judged("error-rate", spread((20, 0), 3), requests, usage=Usage.GUARDRAIL).harm_bound is None
 
 
 def test_misses_of_a_success_rate_are_the_errors_mirrored() -> None:

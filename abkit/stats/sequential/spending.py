@@ -173,6 +173,7 @@ def group_sequential(
     *,
     planned_information: ArrayLike | None = None,
     fraction: ArrayLike | None = None,
+    early_looks: ArrayLike = True,
     spending: str = "obrien-fleming",
     null: float = 0.0,
     final: bool = False,
@@ -198,6 +199,9 @@ def group_sequential(
             planned users, or of the time (Lan & DeMets 1989). A variance estimated from 32 clusters is noisy, and noisy
             fractions spend more where the estimate looks most certain: 6 to 7 % false winners. Where users come back,
             information runs ahead of time, and the boundaries are on the safe side.
+        early_looks: Whether a look before the end may decide, as a `Comparison` says it of itself. z of a few users'
+            events is not what its tail promises at the small level of an early look: such a look spends nothing, and
+            what belonged to it is spent later.
         spending: `obrien-fleming` or `pocock`.
         null: What z is about.
         final: Whether the last look given is the end, whatever information there is.
@@ -230,7 +234,10 @@ def group_sequential(
         information = np.where(there, 1 / safe / safe, 0.0)
         reached = information / top if fraction is None else top  # `top` broadcasts whichever of the two was given
     there &= (reached > 0) & (reached < 1e12)
-    counts, closed = _looks(reached, there, final, minimum_increment)
+    ready = np.reshape(np.broadcast_to(np.asarray(early_looks, dtype=bool), shape), est.shape) | (reached >= 1)
+    if final:
+        ready[:, -1] = True
+    counts, closed = _looks(reached, there & ready, final, minimum_increment)
     dof = np.where(unknown, np.inf, dof)
     z = t_to_z(np.where(there, est - null, 0.0) / safe, dof)
     two_sided = alternative == "two-sided"
@@ -264,6 +271,7 @@ def group_sequential(
         (unknown, "no degrees of freedom: nothing says how sure the standard error is"),
         (~there, "information too small or too large to compute"),
         (closed, "after the end: all of α is spent"),
+        (~ready, "too few users make the events for a look before the planned end: nothing is decided, no α is spent"),
         (~counts, "too little new information since the last look"),
         (~finite, "so early that no α is spent yet"),
     ]

@@ -47,6 +47,16 @@ def arriving(rng: np.random.Generator, lift: float, *, users: int, days: int) ->
     return cumulated({"num": tally(shape, at, rng.binomial(seen, drawn.own)), "den": tally(shape, at, seen)})
 
 
+def buying(rng: np.random.Generator, lift: float, *, users: int, looks: int) -> Batch:
+    """Other users between any two looks, of whom about 2 % make all events."""
+    drawn = draw_users(rng, users, views=30.0)
+    own = rng.beta(0.004, 0.196, size=users)
+    own = np.minimum(own, 1 / (1 + lift)) * np.where(drawn.arm > 0, 1 + lift, 1.0)
+    seen = rng.poisson(drawn.rate)
+    at, shape = (rng.integers(0, looks, size=users), drawn.arm, drawn.replicate), (looks, 2, REPLICATES)
+    return cumulated({"num": tally(shape, at, rng.binomial(seen, own)), "den": tally(shape, at, seen)})
+
+
 def loaded(rng: np.random.Generator, lift: float, *, users: int, hours: int) -> Batch:
     """A load and a base rate that wander, alike for both arms, looked at each hour."""
     drawn = draw_users(rng, users, lift=lift, views=30.0)
@@ -145,6 +155,18 @@ LOOKED_AT: tuple[Situation, ...] = (
         partial(recurring, users=8_000, split=(0.5, 0.5), days=14),
         (Method("O'Brien–Fleming, 14 looks", HASH, judges.group_sequential("obrien-fleming", 1)),),
         chunk=25,
+    ),
+    *(
+        Situation(
+            f"4 looks, {users:,} new users of whom 2 % make all events",
+            partial(buying, users=users, looks=4),
+            (
+                VALID,
+                Method("O'Brien–Fleming, 4 looks", HASH, judges.group_sequential("obrien-fleming", 1)),
+                Method("Pocock, 4 looks", HASH, judges.group_sequential("pocock", 1)),
+            ),
+        )
+        for users in (1_000, 2_000, 4_000)
     ),
     *(
         Situation(

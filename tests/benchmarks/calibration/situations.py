@@ -396,7 +396,7 @@ READ_ONCE: tuple[Situation, ...] = (
         chunk=50,
     ),
     *(_dispersed(phi) for phi in (1.0, 1.5, 2.0, 5.0)),
-    *(_dispersed(5.0, events / 28 / REPLICATES) for events in (15, 60)),
+    *(_dispersed(5.0, events / 28 / REPLICATES) for events in (8, 15, 60)),
     *(_few(mean, share) for mean, share in ((2.0, 0.5), (5.0, 0.5), (20.0, 0.5), (20.0, 0.05))),
     Situation(
         "autocorrelated load and base rate, 48 hours",
