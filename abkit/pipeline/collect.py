@@ -200,8 +200,10 @@ class _Pulling:
         if self._source.span() is None:
             # Asked for until next week, next week's samples are still to come.
             reader.until(self._now_ms)
-        if reader.reads:
-            window = _hull(reader.reads)
+        asked = [window for window in windows.values() if window.length_ms > 0]
+        if reader.reads or (known.reads and asked):
+            # Also while no input answers: what is known of the processes must not depend on when pulls were made.
+            window = _hull(reader.reads or asked)
             whole = _hull([*reader.reads, *known.reads.values()])
             reader.read_starts(*_targets(known, self._experiment, window.start_ms - _DAY_MS), window, whole)
         self._tell("", len(self._needed))
