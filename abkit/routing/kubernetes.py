@@ -18,6 +18,7 @@ from abkit.spec import Experiment, Strategy, Variant
 __all__ = ["Kubernetes"]
 
 _DEPLOYMENT: Final = "apps/v1"
+_NAME: Final = "metadata.name"
 
 
 class Kubernetes:
@@ -80,15 +81,15 @@ def _deployment(
     replicas: int,
     name: str,
     *,
-    role: str = "",
+    role: str = "main",
     comments: tuple[str, ...] = (),
 ) -> Manifest:
     chosen = spec.deployment
     port = chosen.container_port or plan.port
     scraped = chosen.metrics_port or port
-    labels = {**chosen.labels, "app": plan.service, "version": variant.version}
-    if role:
-        labels["abkit.dev/role"] = role
+    # The role keeps a baseline's pods out of the selector of the Deployment that it is a copy of.
+    selected = {"app": plan.service, "version": variant.version, "abkit.dev/role": role}
+    labels = {**chosen.labels, **selected}
     ports = [{"name": "http", "containerPort": port}]
     if scraped != port:
         ports.append({"name": "metrics", "containerPort": scraped})
@@ -99,7 +100,7 @@ def _deployment(
         "ports": ports,
         "env": [
             *({"name": key, "value": value} for key, value in env.items()),
-            {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+            *([] if "POD_NAME" in env else [{"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": _NAME}}}]),
         ],
     }
     asked = {"cpu": chosen.cpu, "memory": chosen.memory}
@@ -115,9 +116,7 @@ def _deployment(
     }
     document = {
         "replicas": replicas,
-        "selector": {
-            "matchLabels": {key: labels[key] for key in ("app", "version", "abkit.dev/role") if key in labels}
-        },
+        "selector": {"matchLabels": selected},
         "template": {"metadata": {"labels": labels, "annotations": annotations}, "spec": {"containers": [container]}},
     }
     own = {"app": plan.service, "version": variant.version}

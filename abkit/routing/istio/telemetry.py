@@ -8,7 +8,7 @@ from typing import Any, Final
 from abkit.assignment import REPLICATE_HEADER, assignment_header, experiment_header, variant_header
 from abkit.routing.base import Manifest
 from abkit.routing.objects import manifest
-from abkit.routing.plan import Mark, Plan, Target
+from abkit.routing.plan import Mark, Plan
 
 __all__ = ["telemetry"]
 
@@ -21,7 +21,8 @@ def telemetry(plan: Plan) -> Manifest:
     Whatever the spec does not know becomes `none`: no client can make series.
     """
     layer = plan.layers[0].name
-    variants = dict.fromkeys(target.variant for target in _targets(plan))
+    # Those without weight too: a ramp must not change the object.
+    variants = dict.fromkeys(name for spec in plan.specs for name in spec.variants)
     tags = {
         "ab_experiment": (experiment_header(layer), plan.experiments),
         "ab_variant": (variant_header(layer), tuple(variants)),
@@ -43,14 +44,6 @@ def telemetry(plan: Plan) -> Manifest:
     }
     comments = ("Tags istio_requests_total of the service's own proxies; values that no experiment has become none.",)
     return manifest(plan, _API_VERSION, "Telemetry", spec, name=f"{plan.service}-abkit", comments=comments)
-
-
-def _targets(plan: Plan) -> list[Target]:
-    found: list[Target] = []
-    for route in plan.routes:
-        if isinstance(route.then, Target):
-            found.append(route.then)
-    return [*(share.target for split in plan.splits for share in split.shares), *found]
 
 
 def _known(header: str, values: Sequence[str]) -> str:

@@ -134,7 +134,7 @@ def test_what_runs() -> None:
     assert found["Service", "my-service-v2"]["spec"]["selector"] == {"app": "my-service", "version": "v2"}
     treatment = found["Deployment", "my-service-v2"]["spec"]
     pod = treatment["template"]
-    assert pod["metadata"]["labels"] == {"app": "my-service", "version": "v2"}
+    assert pod["metadata"]["labels"] == {"app": "my-service", "version": "v2", "abkit.dev/role": "main"}
     assert pod["metadata"]["annotations"]["prometheus.io/port"] == "9102"
     [container] = pod["spec"]["containers"]
     env = {one["name"]: one.get("value") for one in container["env"]}
@@ -147,7 +147,8 @@ def test_what_runs() -> None:
     assert (baseline["replicas"], baseline["template"]["spec"]["containers"][0]["image"]) == (2, "shop:1")
     # Two Deployments must not fight over pods.
     selectors = [one["spec"]["selector"]["matchLabels"] for key, one in found.items() if key[0] == "Deployment"]
-    assert len({tuple(sorted(one.items())) for one in selectors}) == 3
+    pods = [one["spec"]["template"]["metadata"]["labels"] for key, one in found.items() if key[0] == "Deployment"]
+    assert [sum(selector.items() <= labels.items() for labels in pods) for selector in selectors] == [1, 1, 1]
     with pytest.raises(RoutingError, match="no variant has an image"):
         render(canary(), "kubernetes")
 
