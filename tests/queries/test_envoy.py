@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
 import requests
@@ -19,7 +17,9 @@ from abkit.pipeline.attribution import describe
 from abkit.queries import resolve
 from abkit.queries.selectors import parse_selector
 from abkit.spec import Experiment
-from tests.servers import binary, free_port
+from tests.servers import envoy, free_port
+
+pytestmark = pytest.mark.envoy
 
 VERSIONS = {"control": "v1", "treatment": "v1.1"}
 SPEC = Experiment.model_validate(
@@ -111,18 +111,13 @@ def series(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[tuple[dict
     port, admin = free_port(), free_port()
     config = folder / "envoy.json"
     config.write_text(json.dumps(configuration(port, admin, shop.server_address[1])))
-    command = [binary("envoy"), "-c", str(config), "--concurrency", "1", "--disable-hot-restart", "-l", "error"]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)
     try:
-        ready(f"http://127.0.0.1:{admin}/ready", process, folder / "log")
-        with closing(requests.Session()) as session:
-            for path in ["v1/ok"] * 5 + ["v1.1/ok", "or-else/ok", "or-else/fail"]:
-                session.get(f"http://127.0.0.1:{port}/{path}", timeout=5)
-        yield exposed(f"http://127.0.0.1:{admin}/stats/prometheus")
+        with envoy(config) as url:
+            with closing(requests.Session()) as session:
+                for path in ["v1/ok"] * 5 + ["v1.1/ok", "or-else/ok", "or-else/fail"]:
+                    session.get(f"http://127.0.0.1:{port}/{path}", timeout=5)
+            yield exposed(f"{url}/stats/prometheus")
     finally:
-        process.terminate()
-        process.wait(timeout=10)
         shop.shutdown()
         shop.server_close()
 
@@ -142,20 +137,6 @@ def exposed(url: str) -> list[tuple[dict[str, str], float]]:
             return found
         time.sleep(0.05)
     pytest.fail("Envoy did not merge its histograms within 30 s")
-
-
-def ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            pytest.fail(f"Envoy ended with {process.returncode}: {log.read_text(errors='replace')[-800:]}")
-        try:
-            if requests.get(url, timeout=1).ok:
-                return
-        except requests.RequestException:
-            pass
-        time.sleep(0.05)
-    pytest.fail(f"Envoy was not ready within 30 s: {log.read_text(errors='replace')[-800:]}")
 
 
 def counted(series: list[tuple[dict[str, str], float]], metric: str, role: str, le: str = "") -> dict[str, float]:
