@@ -98,12 +98,13 @@ def test_delay_and_abort_by_header_share_and_path(shop: Lab) -> None:
         start = time.monotonic()
         return shop.ask("drill", **asked).status, time.monotonic() - start
 
+    # Timers count whole milliseconds, and may fire within the last one.
     status, seconds = timed(x_drill="delay")
-    assert (status, seconds >= 0.3) == (200, True)
+    assert (status, seconds >= 0.29) == (200, True)
     status, seconds = timed(path="/slow/1")
-    assert (status, seconds >= 0.15) == (200, True)
+    assert (status, seconds >= 0.14) == (200, True)
     status, seconds = timed(x_drill="both", x_case="both")
-    assert (status, seconds >= 0.15) == (503, True)
+    assert (status, seconds >= 0.14) == (503, True)
     assert shop.versions.of("both") == []
     number = 1_000
     asks = (Ask({"x-drill": "abort", "x-case": "abort"}, host="drill") for _ in range(number))
